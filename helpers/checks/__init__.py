@@ -1,0 +1,183 @@
+"""What notebooks say about themselves, and what students ask about their answers.
+
+`claim` states what a notebook has found, and fails when it is no longer true. `within` compares
+a number with what eight other seeds gave. `check` and `hint` belong to the exercises.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import statistics
+
+import numpy as np
+
+from helpers import current_seed, interactive
+from helpers.checks import _exercises, bands
+from helpers.data import current_profile
+
+# A normal variable, its mean and deviation estimated from 8 values, lies within this many
+# deviations in 99.9 % of all cases, with 95 % confidence (two-sided tolerance factor).
+DEVIATIONS = 5.7
+
+
+def claim(sentence, condition, detail=""):
+    """State what was found, and test it.
+
+    Prints ``✓ sentence`` if it is true: the same characters on every run, so that a test can
+    compare them. If it is false, it raises under pytest and under ``run``; in front of a person
+    it prints what was measured, because a changed value may be the reader's own finding.
+
+    Parameters
+    ----------
+    sentence : str
+        What is claimed, without any measured number.
+    condition : bool
+    detail : str, optional
+        What was measured; shown only if the claim fails.
+
+    Raises
+    ------
+    AssertionError
+        If the claim is false and no person is watching.
+    TypeError
+        If `condition` is not one truth value.
+    """
+    if not isinstance(condition, bool | np.bool_):
+        what = f" of shape {condition.shape}" if isinstance(condition, np.ndarray) else ""
+        raise TypeError(
+            f"condition must be True or False, not {type(condition).__name__}{what}, "
+            f"in the claim {sentence!r}"
+        )
+    if condition:
+        print(f"✓ {sentence}")
+    elif interactive():
+        print(f"✗ {sentence}")
+        if detail:
+            print(f"  Measured: {detail}")
+        print("  If you changed a value above, this is your finding.")
+    else:
+        raise AssertionError(f"{sentence} (measured: {detail})" if detail else sentence)
+
+
+def skipped(sentence, reason):
+    """Say that a claim was not tested, and why: for what holds on the full data only.
+
+    Parameters
+    ----------
+    sentence : str
+        The claim.
+    reason : str
+        Why the sample cannot show it.
+    """
+    print(f"– not checked on the sample: {sentence} ({reason})")
+
+
+def within(name, value):
+    """Whether a measured number lies where eight other seeds put it, in this profile.
+
+    With ``$COURSE_RECORD`` set, the number is noted in that file instead (see `bands.merge`),
+    and the answer is True.
+
+    Parameters
+    ----------
+    name : str
+        The band, for example ``"01/accuracy"``.
+    value : float
+
+    Returns
+    -------
+    bool
+        True inside mean ± 5.7 sample standard deviations of the eight recorded numbers;
+        False outside, and for NaN.
+
+    Raises
+    ------
+    LookupError
+        If no band of this name was recorded for this profile.
+    ValueError
+        If `value` is not one number, or if it is to be recorded and not finite.
+    """
+    if np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
+        raise ValueError(f"value must be one number, not {value!r}, for the band {name!r}")
+    value, profile = float(value), current_profile()
+    if os.environ.get("COURSE_RECORD"):
+        if not math.isfinite(value):
+            raise ValueError(f"value must be finite to be recorded, not {value}, for {name!r}")
+        line = {"profile": profile, "name": name, "seed": current_seed(), "value": value}
+        with open(os.environ["COURSE_RECORD"], "a", encoding="utf-8") as record:
+            record.write(json.dumps(line) + "\n")
+        return True
+    low, high = band(name)
+    return low <= value <= high
+
+
+def band(name):
+    """Lower and upper end of the band that `within` uses, in this profile.
+
+    Returns
+    -------
+    low, high : float
+
+    Raises
+    ------
+    LookupError
+        If no band of this name was recorded for this profile.
+    """
+    values = bands.read()[current_profile()]["values"].get(name, [])
+    if len(values) < 2:
+        raise LookupError(
+            f"no band for {name!r} in the {current_profile()} profile: "
+            "record it with python -m helpers.course bands"
+        )
+    mean = statistics.fmean(values)
+    # a number that no seed changes still differs in its last digits between computers
+    width = max(DEVIATIONS * statistics.stdev(values), 1e-9 * max(1.0, abs(mean)))
+    return mean - width, mean + width
+
+
+def check(exercise, function):
+    """Try a student's function, and print what came out. It raises nothing that they wrote.
+
+    Parameters
+    ----------
+    exercise : str
+        For example ``"05-2"``.
+    function : callable
+        The answer.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    print(_exercises.judge(_find(exercise), function)[1])
+
+
+def hint(exercise):
+    """Print one hint.
+
+    Parameters
+    ----------
+    exercise : str
+        For example ``"05-2"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    found = _find(exercise)
+    print(f"{found.name}: {found.hint}")
+
+
+def _find(exercise):
+    """Look an exercise up in the file of its chapter."""
+    chapter = f"helpers.checks.chapter_{str(exercise)[:2]}"
+    if str(exercise)[:2].isdigit() and importlib.util.find_spec(chapter):
+        for candidate in importlib.import_module(chapter).EXERCISES:
+            if candidate.name == exercise:
+                return candidate
+    raise ValueError(f"exercise must be a name such as '05-2', not {exercise!r}")

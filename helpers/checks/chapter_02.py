@@ -1,0 +1,250 @@
+"""Exercises of 02: multiply-adds, McNemar's test, an interval over seeds."""
+
+import numpy as np
+from scipy import stats
+
+from helpers.checks._exercises import Exercise, Mistake
+
+
+def _outcomes(both, only_a, only_b, neither):
+    """Return which images two models classify correctly, from the four counts."""
+    counts = [both, only_a, only_b, neither]
+    return np.repeat([True, True, False, False], counts), np.repeat(
+        [True, False, True, False], counts
+    )
+
+
+def _disagreements(a, b):
+    return int(np.sum(a & ~b)), int(np.sum(~a & b))
+
+
+def _exact(a, b):
+    only_a, only_b = _disagreements(a, b)
+    return min(1.0, 2 * stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5))
+
+
+def _binomial(k, n, alternative="two-sided"):
+    return stats.binomtest(k, n, alternative=alternative).pvalue
+
+
+def _one_sided(a, b, alternative):
+    only_a, only_b = _disagreements(a, b)
+    return _binomial(max(only_a, only_b), only_a + only_b, alternative)
+
+
+def _proportions(correction):
+    def wrong(a, b):
+        table = [[a.sum(), (~a).sum()], [b.sum(), (~b).sum()]]
+        return stats.chi2_contingency(table, correction=correction).pvalue
+
+    return wrong
+
+
+def _chi_square(correction):
+    def wrong(a, b):
+        only_a, only_b = _disagreements(a, b)
+        statistic = (abs(only_a - only_b) - correction) ** 2 / (only_a + only_b)
+        return stats.chi2.sf(statistic, 1)
+
+    return wrong
+
+
+def _uncapped(a, b):
+    only_a, only_b = _disagreements(a, b)
+    return 2 * stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)
+
+
+def _interval(quantile=None, ddof=1, n=8):
+    """Interval of the mean difference, with one thing or another changed."""
+
+    def interval(a, b):
+        difference = np.asarray(a) - np.asarray(b)
+        half = quantile or stats.t.ppf(0.975, 7)
+        half *= difference.std(ddof=ddof) / np.sqrt(n)
+        return difference.mean() - half, difference.mean() + half
+
+    return interval
+
+
+def _paired(a, b):
+    answer = stats.ttest_rel(a, b).confidence_interval(0.95)
+    return answer.low, answer.high
+
+
+def _from_images(a, b):
+    a, b = np.mean(a), np.mean(b)
+    half = 1.96 * np.sqrt((a * (1 - a) + b * (1 - b)) / 80_000)
+    return a - b - half, a - b + half
+
+
+def _unpaired(equal_variances):
+    def wrong(a, b):
+        answer = stats.ttest_ind(a, b, equal_var=equal_variances).confidence_interval(0.95)
+        return answer.low, answer.high
+
+    return wrong
+
+
+EXERCISES = (
+    Exercise(
+        name="02-1",
+        right=lambda h, w, kernel, c_in, c_out: (h - kernel + 1)
+        * (w - kernel + 1)
+        * (kernel * kernel * c_in * c_out),
+        cases={
+            "28 × 28, kernel 3, 1 to 32 channels": (28, 28, 3, 1, 32),
+            "13 × 13, kernel 3, 32 to 64 channels": (13, 13, 3, 32, 64),
+            "10 × 20, kernel 5, 3 to 4 channels": (10, 20, 5, 3, 4),
+        },
+        mistakes=(
+            Mistake(
+                "That is the number of weights: each of them is used once at every place.",
+                (lambda h, w, k, i, o: k * k * i * o, lambda h, w, k, i, o: (k * k * i + 1) * o),
+            ),
+            Mistake(
+                "Without padding a 3 × 3 kernel fits into 26 × 26 places of a 28 × 28 image.",
+                (lambda h, w, k, i, o: h * w * k * k * i * o,),
+            ),
+            Mistake(
+                "Each filter of the second layer reads all 32 channels.",
+                (lambda h, w, k, i, o: (h - k + 1) * (w - k + 1) * k * k * o,),
+            ),
+            Mistake(
+                "One row and one column too few: count the places of a kernel of 3 in 4 pixels.",
+                (lambda h, w, k, i, o: (h - k) * (w - k) * k * k * i * o,),
+            ),
+            Mistake(
+                "The bias is added without a multiplication: it does not count here.",
+                (lambda h, w, k, i, o: (h - k + 1) * (w - k + 1) * (k * k * i + 1) * o,),
+            ),
+            Mistake(
+                "A multiplication with its addition counts as one, not as two.",
+                (lambda h, w, k, i, o: 2 * (h - k + 1) * (w - k + 1) * k * k * i * o,),
+            ),
+        ),
+        lesson="The second convolution costs eleven times the first, on a smaller image: channels "
+        "cost more than pixels.",
+        hint="How many places are there for the kernel? How many numbers does one filter multiply "
+        "at one place? How many filters are there?",
+    ),
+    Exercise(
+        name="02-2",
+        right=_exact,
+        cases={
+            "25 against 10 disagreements in 2,000 images": _outcomes(1900, 25, 10, 65),
+            "4 against 4": _outcomes(90, 4, 4, 2),
+            "3 against 12": _outcomes(80, 3, 12, 5),
+            "no disagreement": _outcomes(95, 0, 0, 5),
+        },
+        mistakes=(
+            Mistake(
+                "You compare two accuracies as if each model had its own images. Both saw the "
+                "same: only the images on which they disagree say something.",
+                (
+                    _proportions(False),
+                    _proportions(True),
+                    lambda a, b: stats.ttest_ind(a.astype(float), b.astype(float)).pvalue,
+                ),
+            ),
+            Mistake(
+                "n is the number of disagreements, 35, not the number of images.",
+                (
+                    lambda a, b: _binomial(_disagreements(a, b)[0], len(a)),
+                    lambda a, b: _binomial(_disagreements(a, b)[1], len(a)),
+                ),
+            ),
+            Mistake(
+                "That is one side. Either model may be the better one: test both sides.",
+                (
+                    lambda a, b: _one_sided(a, b, "greater"),
+                    lambda a, b: _one_sided(a, b, "less"),
+                ),
+            ),
+            Mistake(
+                "That is the chi-square approximation: the exercise asks for the exact test.",
+                (_chi_square(0), _chi_square(1)),
+            ),
+            Mistake(
+                "A p-value above 1: with 4 against 4 the two sides overlap. Take the smaller of "
+                "1 and your value.",
+                (_uncapped,),
+                when=lambda p: p.ndim == 0 and p > 1,
+            ),
+            Mistake(
+                "Without a disagreement nothing speaks against equal models: return 1.",
+                (
+                    lambda a, b: _binomial(min(_disagreements(a, b)), sum(_disagreements(a, b))),
+                    lambda a, b: _exact(a, b) if any(a != b) else 1 / 0,
+                    lambda a, b: _exact(a, b) if any(a != b) else np.nan,
+                    lambda a, b: _exact(a, b) if any(a != b) else 0,
+                ),
+            ),
+        ),
+        lesson="Of 2,000 images only 35 say which model is better.",
+        hint="Keep the images on which exactly one model is right. If the models are equally good, "
+        "each of those is the toss of a coin.",
+    ),
+    Exercise(
+        name="02-3",
+        right=_paired,
+        cases={
+            "8 seeds of two networks": (
+                np.array([0.9897, 0.9892, 0.9870, 0.9888, 0.9901, 0.9879, 0.9894, 0.9885]),
+                np.array([0.9881, 0.9890, 0.9849, 0.9880, 0.9884, 0.9872, 0.9887, 0.9860]),
+            ),
+            "8 other seeds": (
+                np.array([0.91, 0.94, 0.92, 0.95, 0.90, 0.93, 0.96, 0.92]),
+                np.array([0.93, 0.93, 0.94, 0.96, 0.93, 0.92, 0.99, 0.95]),
+            ),
+        },
+        mistakes=(
+            Mistake(
+                "A seed is one observation: n = 8, not 80,000 images.",
+                (
+                    _from_images,
+                    _interval(n=80_000),
+                    _interval(1.96, n=80_000),
+                    _interval(1.96, ddof=0, n=80_000),
+                ),
+            ),
+            Mistake(
+                "That is where one more run would fall. For the mean, divide by the root of 8.",
+                (
+                    _interval(n=1),
+                    _interval(ddof=0, n=1),
+                    _interval(1.96, n=1),
+                    _interval(1.96, ddof=0, n=1),
+                ),
+            ),
+            Mistake(
+                "1.96 needs many observations. With 8 seeds, Student's t with 7 degrees of freedom "
+                "gives 2.36.",
+                (_interval(1.96), _interval(1.96, ddof=0), _interval(stats.norm.ppf(0.975))),
+            ),
+            Mistake(
+                "NumPy divides by n. Estimated from 8 seeds, the deviation needs n - 1: ddof=1.",
+                (_interval(ddof=0),),
+            ),
+            Mistake(
+                "The seeds come in pairs: take the 8 differences first, then one mean and one "
+                "deviation.",
+                (_unpaired(True), _unpaired(False)),
+            ),
+            Mistake(
+                "The sign is turned: the exercise asks for a - b.",
+                (lambda a, b: _paired(b, a),),
+            ),
+            Mistake(
+                "95 % in the middle leave 2.5 % on each side: take the quantile at 0.975.",
+                (_interval(stats.t.ppf(0.95, 7)),),
+            ),
+            Mistake(
+                "8 differences leave 7 degrees of freedom, not 8.",
+                (_interval(stats.t.ppf(0.975, 8)),),
+            ),
+        ),
+        lesson="If 0 lies outside the interval, eight seeds are enough to call the difference real.",
+        hint="There are eight differences, one for each seed. How far can their mean be from the "
+        "mean of very many seeds?",
+    ),
+)

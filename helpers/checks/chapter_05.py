@@ -1,0 +1,306 @@
+"""Exercises of 05: the gradient of an image, one step, a second judge, the first success."""
+
+import numpy as np
+
+from helpers import tensorflow
+from helpers.checks._exercises import Exercise, Mistake
+
+IMAGE = np.random.default_rng(0).random((1, 28, 28, 1), dtype=np.float32)
+
+
+def _with_model(function):
+    """Give the function a network of one layer that puts p = 1e-6 on class 3, and calls it a 7."""
+    tf = tensorflow()
+    import keras
+
+    inputs = keras.Input((28, 28, 1))
+    # zeros, not random weights: a check must not move the notebook's random numbers
+    layer = keras.layers.Dense(10, activation="softmax", kernel_initializer="zeros")
+    model = keras.Model(inputs, layer(keras.layers.Flatten()(inputs)))
+    kernel = np.random.default_rng(1).normal(0, 0.1, (784, 10))
+    logits = np.array([0.0, -2, -3, np.log(1e-6), -4, -2, -3, 1, -2, -3])
+    layer.set_weights([kernel, logits - IMAGE.ravel() @ kernel])
+    return function(model, tf.constant(IMAGE), 3)
+
+
+def _by_hand(model, x, target):
+    """Gradient of -log p by hand: for p = softmax(W x + b) it is W (p - onehot)."""
+    weights, _ = model.get_weights()
+    p = np.asarray(model(x))[0]
+    return (weights @ (p - np.eye(10)[target])).reshape(1, 28, 28, 1)
+
+
+def _taped(loss, watch=True, of="image"):
+    """Gradient by tape, of another loss or with respect to something else."""
+
+    def wrong(model, x, target):
+        tf = tensorflow()
+        with tf.GradientTape() as tape:
+            if watch:
+                tape.watch(x)
+            value = loss(tf, model(x)[0], target)
+        weights = model.trainable_weights
+        return tape.gradient(value, {"image": x, "weights": weights, "kernel": weights[0]}[of])
+
+    return wrong
+
+
+def _log_loss(tf, p, target):
+    return -tf.math.log(p[target])
+
+
+def _length(g, axis):
+    return np.sqrt((g**2).sum(axis=axis, keepdims=True)) + 1e-12
+
+
+ALL_BUT_FIRST = (1, 2, 3)
+
+
+def _step(axis=ALL_BUT_FIRST, sign=-1, lowest=0.0, highest=1.0):
+    return lambda x, g, learning_rate: np.clip(
+        x + sign * learning_rate * g / _length(g, axis), lowest, highest
+    )
+
+
+def _step_without_floor(x, g, learning_rate):
+    length = np.sqrt((g**2).sum(axis=ALL_BUT_FIRST, keepdims=True))
+    return np.clip(x - learning_rate * g / length, 0, 1)
+
+
+def _images(seed, low, high):
+    return np.random.default_rng(seed).uniform(low, high, (2, 28, 28, 1))
+
+
+# the second gradient is much shorter than the first
+GRADIENT = _images(2, -1, 1) * np.array([0.1, 0.001])[:, None, None, None]
+ONE_ZERO = GRADIENT * np.array([1.0, 0.0])[:, None, None, None]
+
+# what the judge believes of five images: it agrees on three of five, twice with little confidence
+BELIEFS = np.full((5, 10), 0.01)
+BELIEFS[np.arange(5), [3, 1, 4, 8, 0]] = [0.95, 0.48, 0.55, 0.97, 0.92]
+BELIEFS[np.arange(5), [4, 7, 5, 9, 6]] += 0.30
+TARGETS = np.array([3, 1, 4, 5, 9])
+
+
+def _with_judge(function):
+    """Give the function a judge that reads its belief from the first row of pixels."""
+    asked = []
+
+    def judge(images):
+        asked.append(True)
+        return np.asarray(images)[:, 0, :10, 0]
+
+    images = np.zeros((5, 28, 28, 1), np.float32)
+    images[:, 0, :10, 0] = BELIEFS
+    answer = function(judge, images, TARGETS.copy())
+    return answer if asked or answer is None else "an answer without asking the judge"
+
+
+def _decisions(judge, images, targets):
+    return np.asarray(judge(images)).argmax(axis=1) == targets
+
+
+def _belief(judge, images, targets):
+    return np.asarray(judge(images))[np.arange(len(targets)), targets]
+
+
+# one column an image; the second one falls back, and reaches exactly 0.5 on its way
+EASY = np.array([[0.1, 0.2, 0.3], [0.3, 0.95, 0.92], [0.92, 0.5, 0.96], [0.97, 0.93, 0.98]])
+NEVER = np.array([[0.1, 0.2, 0.95], [0.3, 0.4, 0.96], [0.92, 0.5, 0.97], [0.97, 0.6, 0.99]])
+
+
+def _first(trace, level):
+    return [next((i for i, p in enumerate(column) if p >= level), -1) for column in trace.T]
+
+
+def _reached(trace, level, step):
+    """Use -1 for the images that never get there."""
+    return np.where((trace >= level).any(axis=0), step, -1)
+
+
+def _last_step(trace, level):
+    return len(trace) - 1 - (trace[::-1] >= level).argmax(axis=0)
+
+
+EXERCISES = (
+    Exercise(
+        name="05-1",
+        right=_by_hand,
+        cases={"a network with p = 0.000001 for the target": _with_model},
+        mistakes=(
+            Mistake(
+                "The tape saw no way from x to the loss: call tape.watch(x) before model(x), and "
+                "use TensorFlow's functions, not NumPy's.",
+                (_taped(_log_loss, watch=False),),
+            ),
+            Mistake(
+                "A step along -g must raise p, and yours lowers it: the sign is turned.",
+                (_taped(lambda tf, p, target: tf.math.log(p[target])),),
+            ),
+            Mistake(
+                "Your gradient is a million times too small: you differentiated -p, not -log p.",
+                (_taped(lambda tf, p, target: -p[target]),),
+            ),
+            Mistake(
+                "This pushes towards the class that the network believes already: use p[target].",
+                (_taped(lambda tf, p, target: -tf.math.log(tf.reduce_max(p))),),
+            ),
+            Mistake(
+                "Expected 784 numbers, one for each pixel: the gradient with respect to x, not to "
+                "the weights.",
+                (_taped(_log_loss, of="weights"), _taped(_log_loss, of="kernel")),
+            ),
+            Mistake(
+                "This raises the probability of all classes at once: take -log p of the target "
+                "only.",
+                (
+                    _taped(lambda tf, p, target: -tf.math.log(p)),
+                    _taped(lambda tf, p, target: -tf.reduce_mean(tf.math.log(p))),
+                ),
+            ),
+        ),
+        lesson="The logarithm keeps the gradient large where p is tiny.",
+        hint="The weights stay as they are, and the image is what may change. Tell the tape so, and "
+        "compute the loss while it is recording.",
+        # float32, and log(p + 1e-10) is as good as log(p)
+        tolerance=1e-3,
+    ),
+    Exercise(
+        name="05-2",
+        right=_step(),
+        cases={
+            "2 grey images": (_images(3, 0.4, 0.6), GRADIENT, 0.1),
+            "2 images with black and white pixels": (
+                np.round(_images(4, 0, 1)),
+                GRADIENT,
+                2.0,
+            ),
+            "a gradient of 0 for the second image": (_images(3, 0.4, 0.6), ONE_ZERO, 0.1),
+        },
+        mistakes=(
+            Mistake(
+                "The step of one image changes when the other one does: each image needs its own "
+                "length.",
+                (_step(axis=None),),
+            ),
+            Mistake("This climbs the loss: a step goes against the gradient.", (_step(sign=1),)),
+            Mistake(
+                "The step of the first image is 1.62 long, expected 0.1: divide the gradient by "
+                "its length.",
+                (
+                    lambda x, g, learning_rate: np.clip(x - learning_rate * g, 0, 1),
+                    lambda x, g, learning_rate: x - learning_rate * g,
+                ),
+            ),
+            Mistake(
+                "The length of a gradient is one number for all 784 pixels of an image: sum over "
+                "the last three axes.",
+                (_step(axis=1), _step(axis=2), _step(axis=3), _step(axis=(1, 2))),
+            ),
+            Mistake(
+                "A pixel left the range from 0 to 1: clip after the step.",
+                when=lambda image: image.min() < 0 or image.max() > 1,
+            ),
+            Mistake(
+                "A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number to the length.",
+                (_step_without_floor,),
+                when=lambda image: bool(np.isnan(image).any()),
+            ),
+        ),
+        lesson="Every image moves by the learning rate, however small its gradient is.",
+        hint="First make the gradient of each image 1 long, then walk against it, then stay between "
+        "black and white. What does a gradient of 0 do to this?",
+    ),
+    Exercise(
+        name="05-3",
+        right=lambda judge, images, targets: np.mean(_decisions(judge, images, targets)),
+        cases={"5 images": _with_judge},
+        mistakes=(
+            Mistake(
+                "The judge was never asked: use the one that comes in, not the network that made "
+                "the images.",
+                (lambda judge, images, targets: 1.0,),
+            ),
+            Mistake(
+                "Count decisions, not confidence: the judge agrees when the target is its most "
+                "probable class.",
+                (
+                    lambda *a: np.mean(_belief(*a) > 0.9),
+                    lambda *a: np.mean(_belief(*a) > 0.5),
+                    lambda *a: np.mean(_belief(*a)),
+                    lambda *a: np.mean(np.max(a[0](a[1]), axis=1)),
+                    lambda *a: np.mean(np.max(a[0](a[1]), axis=1) > 0.9),
+                ),
+            ),
+            Mistake("One number for all images: take the mean.", (_decisions,)),
+            Mistake(
+                "That is how many agree: return the share, between 0 and 1.",
+                (
+                    lambda *a: np.sum(_decisions(*a)),
+                    lambda *a: 100 * np.mean(_decisions(*a)),
+                ),
+            ),
+            Mistake(
+                "That is the share that the judge does not recognise.",
+                (lambda *a: np.mean(~_decisions(*a)),),
+            ),
+        ),
+        lesson="A network that did not make the images is a fairer judge of them.",
+        hint="The judge gives ten probabilities for each image. Which class does it choose? How "
+        "often is that the target?",
+    ),
+    Exercise(
+        name="05-4",
+        right=_first,
+        cases={
+            "3 images that all reach 0.9": (EASY, 0.9),
+            "3 images, one of which never reaches 0.9": (NEVER, 0.9),
+            "level 0.5": (NEVER, 0.5),
+        },
+        mistakes=(
+            Mistake(
+                "Image 1 never gets there, and you say that it starts there: return -1.",
+                (lambda trace, level: (trace >= level).argmax(axis=0),),
+            ),
+            Mistake(
+                "That is the last such step: the exercise asks for the first.",
+                (
+                    lambda trace, level: _reached(trace, level, _last_step(trace, level)),
+                    _last_step,
+                ),
+            ),
+            Mistake(
+                "The start is step 0: yours counts from 1.",
+                (
+                    lambda trace, level: _reached(
+                        trace, level, (trace >= level).argmax(axis=0) + 1
+                    ),
+                    lambda trace, level: (trace >= level).argmax(axis=0) + 1,
+                ),
+            ),
+            Mistake(
+                "A probability can fall back: look for the first step, do not count the steps "
+                "below the level.",
+                (
+                    lambda trace, level: (trace < level).sum(axis=0),
+                    lambda trace, level: _reached(trace, level, (trace < level).sum(axis=0)),
+                ),
+            ),
+            Mistake(
+                "A column is an image, a row is a step: look down the columns, axis=0.",
+                (lambda trace, level: (trace >= level).argmax(axis=1),),
+            ),
+            Mistake(
+                "A probability of exactly the level counts as reached: use >=.",
+                (lambda trace, level: _first(trace, level + 1e-9),),
+            ),
+            Mistake(
+                "Compare with the argument `level`, not always with 0.9.",
+                (lambda trace, level: _first(trace, 0.9),),
+            ),
+        ),
+        lesson="argmax of a column of False is 0: “never” needs a sign of its own.",
+        hint="Ask of every step whether it has reached the level. Where is the first True of a "
+        "column? What if there is none?",
+    ),
+)

@@ -1,0 +1,6 @@
+"""The command line: ``python -m helpers.course``. Notebooks never import it."""
+
+from helpers import unsupported
+
+if unsupported():
+    raise SystemExit(unsupported())

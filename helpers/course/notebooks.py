@@ -1,0 +1,90 @@
+"""What the commands know of the notebooks: where they stand, their tags, how to write one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from helpers import ROOT
+
+FOLDER = ROOT / "notebooks"
+BUILD = ROOT / "build"
+
+
+def find(wanted=(), everything=False):
+    """Paths of notebooks, in the order of their numbers.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Numbers, names or paths: ``"5"``, ``"05"``, ``"05_cnn_inversion.ipynb"``.
+        Empty for all core notebooks.
+    everything : bool
+        With an empty `wanted`: also those in ``notebooks/further``.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    ValueError
+        If a wanted notebook does not exist, or there is none at all.
+    """
+    core, further = (sorted(folder.glob("[0-9][0-9]_*.ipynb")) for folder in (FOLDER, _further()))
+    if not wanted:
+        if not core:
+            raise ValueError(f"there is no notebook in {FOLDER}")
+        return core + further if everything else core
+    by_number = {path.name[:2]: path for path in core + further}
+    numbers = {text: Path(text).name.partition("_")[0].zfill(2) for text in wanted}
+    unknown = [text for text, number in numbers.items() if number not in by_number]
+    if unknown:
+        raise ValueError(f"notebooks must be from {sorted(by_number)}, not {unknown}")
+    return [by_number[number] for number in sorted(set(numbers.values()))]
+
+
+def _further():
+    return FOLDER / "further"
+
+
+def read(path):
+    """Read a notebook; a file that is none raises a ValueError with its name."""
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except (nbformat.reader.NotJSONError, AttributeError) as error:
+        raise ValueError(f"{path.name} is not a notebook: {error}") from error
+
+
+def write(notebook, path):
+    """Write a notebook under a temporary name, and rename it when it is whole."""
+    import nbformat
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def tags(cell):
+    """The set of a cell's tags."""
+    return set(cell.metadata.get("tags", []))
+
+
+def code_cells(notebook):
+    """The code cells, in order: the one at place 0 has the prompt ``In [1]``."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def python_path():
+    """``$PYTHONPATH`` with this copy of the course first.
+
+    An editable installation points to the folder that was installed: without this, a second copy
+    would run the helpers of the first.
+    """
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))

@@ -1,0 +1,312 @@
+"""Run notebooks from top to bottom, and say how long they took and what they needed."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from dataclasses import dataclass
+
+from helpers import ROOT, data
+from helpers.course import notebooks
+
+CELL_TIMEOUT = 1800  # seconds; the longest training of the course takes a third of that
+MEMORY_BAR = 4e9  # bytes
+LAYOUT = "{:<24} {:>5} {:>9} {:>18} {:>9} {:>9}"
+
+
+def add_parser(commands):
+    parser = commands.add_parser("run", help="run notebooks, by default copies of 01 to 06")
+    parser.add_argument("notebooks", nargs="*", metavar="NN", help="default: 01 to 06")
+    parser.add_argument("--profile", choices=("full", "lite"), help="default: $COURSE_PROFILE")
+    parser.add_argument("--path", choices=("must",), help="only the cells that every class needs")
+    parser.add_argument("--all", action="store_true", help="the further notebooks too")
+    parser.add_argument(
+        "--inplace", action="store_true", help="rewrite the notebooks and, in full, the figures"
+    )
+    parser.set_defaults(main=main)
+
+
+def main(arguments):
+    if arguments.inplace and arguments.path:
+        raise ValueError("--inplace cannot be combined with --path: it would drop the other cells")
+    paths = notebooks.find(arguments.notebooks, arguments.all)
+    profile = settle_profile(arguments.profile, strict=arguments.inplace)
+    figures = (
+        ROOT / "figures" if arguments.inplace and profile == "full" else notebooks.BUILD / "figures"
+    )
+    failures, remarks, total = [], [], 0.0
+    print(LAYOUT.format("notebook", "cells", "seconds", "slowest cell", "memory", "stated"))
+    for path in paths:
+        notebook = notebooks.read(path)
+        if arguments.path == "must":
+            keep_must_path(notebook)
+        outcome = execute(
+            notebook, path, {"COURSE_PROFILE": profile, "COURSE_FIGURES": str(figures)}
+        )
+        if outcome.failure:
+            failures.append(f"FAILED {path.stem}, {outcome.failure}")
+        if arguments.inplace and not outcome.failure:
+            notebooks.write(normalise(notebook), path)
+        else:
+            notebooks.write(notebook, notebooks.BUILD / path.name)
+        total += outcome.seconds
+        stated = notebook.metadata.get("course", {}).get("run_minutes")
+        remarks += [f"{path.stem}: {remark}" for remark in _remarks(outcome, stated)]
+        print(_row(path.stem, outcome, stated), flush=True)
+    print(LAYOUT.format("all", "", f"{total:.1f}", "", "", "").rstrip())
+    for remark in remarks:
+        print(f"! {remark}")
+    if failures:
+        raise SystemExit("\n".join(failures))
+
+
+def settle_profile(wanted, strict=False):
+    """Look for the data once, so that no notebook waits for the network again.
+
+    Parameters
+    ----------
+    wanted : {"full", "lite"} or None
+        None: the profile of the session.
+    strict : bool
+        Whether to stop where the full data is missing, instead of going on with the sample.
+
+    Returns
+    -------
+    {"full", "lite"}
+        What the notebooks can run with.
+    """
+    wanted = wanted or data.current_profile()
+    profile = data.load("mnist", wanted).profile
+    if strict and profile != wanted:
+        raise SystemExit("Stopped: this would store results of the sample as those of full MNIST.")
+    return profile
+
+
+def keep_must_path(notebook):
+    """Drop the code cells without the tag ``must``, in place."""
+    notebook.cells = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type != "code" or "must" in notebooks.tags(cell)
+    ]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one execution measured: seconds by cell, bytes, and what went wrong.
+
+    Attributes
+    ----------
+    cell_seconds : list of float, one for each cell that was executed
+    seconds : float, with the start of the kernel
+    memory : int, the most bytes that the kernel held at once
+    failure : str or None
+    stderr : list of str, one for each cell that wrote there
+    """
+
+    cell_seconds: list[float]
+    seconds: float
+    memory: int
+    failure: str | None
+    stderr: list[str]
+
+
+def execute(notebook, path, environment):
+    """Execute a notebook in place, in a kernel of this Python, and never raise for its errors.
+
+    Parameters
+    ----------
+    notebook : notebook node; its outputs are replaced
+    path : Path
+        Where the notebook stands: its folder is the kernel's working directory.
+    environment : dict of str
+        Variables for the kernel, beside those of this process.
+
+    Returns
+    -------
+    Outcome
+    """
+    from jupyter_client import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellControlSignal, DeadKernelError
+    from tqdm import tqdm
+
+    cells = notebooks.code_cells(notebook)
+    for cell in cells:
+        cell.outputs, cell.execution_count = [], None
+    manager = AsyncKernelManager(kernel_spec_manager=_this_python())
+    client = NotebookClient(
+        notebook,
+        km=manager,
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": notebooks.python_path(),
+        "COURSE_RUN": "1",
+        **environment,
+    }
+    began, cell_seconds, failure = time.perf_counter(), [], None
+    memory = _Memory(manager)
+    # client.execute() would do the same, but it swallows Ctrl-C; disable=None: a bar for terminals
+    with (
+        client.setup_kernel(cleanup_kc=True, env=environment),
+        memory,
+        tqdm(total=len(cells), desc=path.stem, leave=False, disable=None) as bar,
+    ):
+        for place, cell in enumerate(notebook.cells):
+            if cell.cell_type != "code":
+                continue
+            cell_began = time.perf_counter()
+            try:
+                client.execute_cell(cell, place, execution_count=len(cell_seconds) + 1)
+            except (CellControlSignal, DeadKernelError) as error:
+                failure = f"In [{len(cell_seconds) + 1}]: {_reason(error)}"
+            cell_seconds.append(time.perf_counter() - cell_began)
+            bar.update()
+            if failure:
+                break
+    return Outcome(
+        cell_seconds=cell_seconds,
+        seconds=time.perf_counter() - began,
+        memory=memory.peak,
+        failure=failure,
+        stderr=list(_stderr(notebook)),
+    )
+
+
+def _this_python():
+    """Return a kernel-spec manager that knows one kernel: the Python that runs this command."""
+    from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    class ThisPython(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name):
+            # the log level silences a warning that ipykernel prints at every start
+            arguments = ["--IPKernelApp.log_level=ERROR"]
+            return self.kernel_spec_class(resource_dir=RESOURCES, **get_kernel_dict(arguments))
+
+    return ThisPython()
+
+
+class _Memory(threading.Thread):
+    """Sample the resident memory of a kernel, five times a second, and remember the most."""
+
+    def __init__(self, manager):
+        super().__init__(daemon=True)
+        self.manager, self.peak, self._ended = manager, 0, threading.Event()
+
+    def __enter__(self):
+        self.start()
+
+    def __exit__(self, *_):
+        self._ended.set()
+
+    def run(self):
+        import psutil
+
+        kernel = psutil.Process(self.manager.provisioner.pid)
+        while not self._ended.wait(0.2):
+            try:
+                # on Windows the Python of a virtual environment is a child of its launcher
+                family = [kernel, *kernel.children(recursive=True)]
+                self.peak = max(self.peak, sum(one.memory_info().rss for one in family))
+            except psutil.Error:
+                return
+
+
+def _reason(error):
+    """One line on what ended a notebook."""
+    name = getattr(error, "ename", type(error).__name__)
+    lines = str(getattr(error, "evalue", error)).strip().splitlines()
+    return f"{name}: {lines[0]}" if lines else name
+
+
+def _stderr(notebook):
+    for number, cell in enumerate(notebooks.code_cells(notebook), 1):
+        for output in cell.outputs:
+            if output.output_type == "stream" and output.name == "stderr":
+                yield f"In [{number}] wrote to stderr: {output.text.strip().splitlines()[0]}"
+
+
+def _remarks(outcome, stated):
+    """Sentences on what the table shows and nobody asked for."""
+    if stated is None:
+        yield "states no run_minutes in its metadata"
+    elif outcome.seconds > 60 * stated:
+        yield f"took {outcome.seconds:.0f} s and states {stated} min"
+    if outcome.memory > MEMORY_BAR:
+        yield f"needed {outcome.memory / 1e9:.1f} GB, more than {MEMORY_BAR / 1e9:.0f} GB"
+    yield from outcome.stderr
+
+
+def _row(name, outcome, stated):
+    slowest = ""
+    if outcome.cell_seconds:
+        seconds = max(outcome.cell_seconds)
+        slowest = f"In [{outcome.cell_seconds.index(seconds) + 1}] {seconds:.1f} s"
+    return LAYOUT.format(
+        name,
+        len(outcome.cell_seconds),
+        f"{outcome.seconds:.1f}",
+        slowest,
+        f"{outcome.memory / 1e9:.2f} GB",
+        "?" if stated is None else f"{stated} min",
+    )
+
+
+def normalise(notebook):
+    """Take out of an executed notebook what differs between two equal runs, in place.
+
+    No timestamps, no stderr, no widgets, no interpreter version, no addresses of objects; the
+    random ids of pandas tables become 1, 2, 3 …; execution counts run from 1.
+
+    Returns
+    -------
+    the notebook
+    """
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "pygments_lexer": "ipython3",
+    }
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    }
+    table_ids = {}
+    for number, cell in enumerate(notebooks.code_cells(notebook), 1):
+        cell.execution_count = number
+        cell.metadata.pop("execution", None)
+        cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+            for kind in ("text/html", "text/plain"):
+                if kind in output.get("data", {}):
+                    output.data[kind] = _normalise_text(output.data[kind], table_ids)
+    return notebook
+
+
+def _is_noise(output):
+    return output.get("name") == "stderr" or any(
+        "widget" in kind for kind in output.get("data", {})
+    )
+
+
+def _normalise_text(text, table_ids):
+    # five hexadecimal digits are a random Styler id; one that an author chose stays as it is
+    text = re.sub(
+        r"\bT_([0-9a-f]{5})(?=_|\b)",
+        lambda found: f"T_{table_ids.setdefault(found[1], len(table_ids) + 1):05d}",
+        text,
+    )
+    return re.sub(r"\bat 0x[0-9A-Fa-f]+", "at 0x0", text)

@@ -1,0 +1,74 @@
+"""Train the course's networks on several seeds, note every run, and ship the first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+
+from helpers import data, models, tensorflow
+from helpers.checks import bands
+
+
+def add_parser(commands):
+    parser = commands.add_parser("train", help="train the networks over seeds, note the runs")
+    parser.add_argument("names", nargs="*", help="networks; default: all of them")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default: 0")
+    parser.add_argument(
+        "--ship", action="store_true", help="copy the weights to data/pretrained, with a card"
+    )
+    parser.set_defaults(main=main)
+
+
+def main(arguments):
+    dataset = data.load("mnist")
+    names = arguments.names or list(models.RECIPES)
+    for seed in arguments.seeds:
+        for name in names:
+            if bands.run(dataset.profile, name, seed, asdict(models.RECIPES[name])) is None:
+                _train(name, dataset, seed)
+            if arguments.ship:
+                ship(name, dataset, seed)
+
+
+def _train(name, dataset, seed):
+    model = models.load_or_train(name, dataset, seed)
+    predicted = models.predict(model, dataset.x_test).argmax(axis=1)
+    wrong = np.flatnonzero(predicted != dataset.y_test)
+    bands.record_run(
+        dataset.profile,
+        name,
+        {
+            "seed": seed,
+            "recipe": asdict(models.RECIPES[name]),
+            "accuracy": round(1 - len(wrong) / len(predicted), 4),
+            "wrong": wrong.tolist(),
+        },
+    )
+
+
+def ship(name, dataset, seed):
+    """Copy one trained network to data/pretrained and write its card."""
+    if dataset.profile != "full":
+        raise SystemExit("Only networks trained on the full data are shipped.")
+    tf = tensorflow()
+    import keras
+
+    kept = models.kept_path(name, dataset, seed)
+    target = models.shipped_path(name, dataset, seed)
+    model = models.BUILDERS[name]()
+    model.load_weights(kept)
+    models.save_weights(model, target)
+    run = bands.run(dataset.profile, name, seed, asdict(models.RECIPES[name]))
+    card = {
+        "network": name,
+        "command": f"python -m helpers.course train {name} --seeds {seed} --ship",
+        "dataset": f"{dataset.name}, {len(dataset.x_train):,} training images",
+        "seed": seed,
+        "test_accuracy": run["accuracy"],
+        "parameters": int(model.count_params()),
+        "recipe": asdict(models.RECIPES[name]),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
+    models.card_path(target).write_text(json.dumps(card, indent=1) + "\n")
