@@ -86,7 +86,7 @@ def test_the_history_has_validation_values_only_with_a_validation_part(small):
 
 
 def test_the_warp_moves_images_only_in_training(sample):
-    layer = models._warp_layer()
+    layer = models.warp_layer()
     images = sample.x_train[:16]
     assert np.array_equal(layer(images, training=False), images)
     warped = np.asarray(layer(images, training=True))
@@ -98,7 +98,7 @@ def test_the_warp_moves_images_only_in_training(sample):
 
 
 def test_the_warp_without_any_change_is_the_identity(sample):
-    layer = models._warp_layer(rotation=0, shift=0, zoom=0, shear=0)
+    layer = models.warp_layer(rotation=0, shift=0, zoom=0, shear=0)
     images = sample.x_train[:4]
     assert np.allclose(layer(images, training=True), images, atol=1e-5)
 
