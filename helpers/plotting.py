@@ -122,7 +122,7 @@ def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
 
 
 def digit_table(
-    images, row_labels=None, column_labels=None, title=None, rows="", columns="", signed=False
+    images, row_labels=None, column_labels=None, title=None, rows="", columns="", signed=False, captions=None
 ):
     """Draw a table of images: a film strip for each row, or a source x target matrix.
 
@@ -135,8 +135,10 @@ def digit_table(
         The finding.
     rows, columns : str
         What the rows and the columns are: the names of the axes.
-    signed : bool
+    signed : bool, or sequence of bool, one for each row
         Draw differences: red was added, blue was removed, white is unchanged.
+    captions : array of str of shape (rows, columns), optional
+        Written under each image; a row of empty ones takes no place.
 
     Returns
     -------
@@ -145,25 +147,29 @@ def digit_table(
     images = squeeze_digits(images)
     n_rows, n_columns = images.shape[:2]
     side = 0.75 if n_columns > 8 else 1.0
+    captioned = 0 if captions is None else sum(any(row) for row in captions)
     figure, axes = plt.subplots(
         n_rows,
         n_columns,
-        figsize=(n_columns * side + 0.9, n_rows * side + 0.8),
+        figsize=(n_columns * side + 0.9, n_rows * side + 0.8 + captioned * 0.17),
         squeeze=False,
         gridspec_kw={"wspace": 0.03, "hspace": 0.03},
     )
-    scale = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1} if signed else {"vmin": 0, "vmax": 1}
+    signed = np.broadcast_to(signed, n_rows)
     for row, column in np.ndindex(n_rows, n_columns):
         ax = axes[row, column]
         ax.set(xticks=[], yticks=[])
         sns.despine(ax=ax, left=True, bottom=True)
         image = images[row, column]
         if np.isfinite(image).all():
-            ax.imshow(image, **scale)
+            scale = {"cmap": "RdBu_r", "vmin": -1} if signed[row] else {"vmin": 0}
+            ax.imshow(image, vmax=1, **scale)
         if column == 0 and row_labels is not None:
             ax.set_ylabel(row_labels[row], rotation=0, ha="right", va="center", fontsize=10)
         if row == 0 and column_labels is not None:
             ax.set_title(column_labels[column], fontsize=10, loc="center")
+        if captions is not None:
+            ax.set_xlabel(captions[row][column], fontsize=8, labelpad=1)
     if rows:
         figure.supylabel(rows, fontsize=11)
     if columns:
@@ -244,6 +250,56 @@ def lines(ax, x, series, x_label, y_label, title, label_at_end=True):
     ax.set(xlabel=x_label, ylabel=y_label, title=title)
 
 
+def walks(ways, what, titles, short=None):
+    """Draw the probability and the length of the gradient along walks, on log axes.
+
+    Parameters
+    ----------
+    ways : dict of str to array of shape (steps, 2)
+        For each walk, p of the target and the length of the gradient before every step.
+    what : sequence of 2 str
+        The names of the two vertical axes.
+    titles : sequence of 2 str
+        The findings.
+    short : float, optional
+        The length below which a walk stops: a dashed line.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4))
+    for ax, column, label, title in zip(axes, (0, 1), what, titles, strict=True):
+        for name, way in ways.items():
+            ax.semilogy(way[:, column], label=name)
+        ax.set(xlabel="step", ylabel=label, title=title)
+    if short:
+        axes[1].axhline(short, color="black", linestyle="--", linewidth=1)
+        axes[1].annotate(
+            "ε", (1, short), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+        )
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def first_epoch(ax, alone, mean_so_far, validation):
+    """Draw one quantity over the batches of an epoch.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    alone, mean_so_far : arrays of shape (batches,)
+        Of each batch, and the mean since the start of the epoch.
+    validation : float
+        After the last batch.
+    """
+    batches = np.arange(1, len(alone) + 1)
+    ax.plot(batches, alone, color="0.7", linewidth=1, label="training: each batch alone")
+    ax.plot(batches, mean_so_far, label="training: mean so far")
+    ax.plot(batches[-1], validation, "o", markersize=8, label="validation, at the end")
+    ax.legend(frameon=False)
+
+
 def confusion(ax, counts, title, class_names="0123456789"):
     """Draw a confusion matrix: the colours show the mistakes only, the numbers all.
 
@@ -272,9 +328,104 @@ def confusion(ax, counts, title, class_names="0123456789"):
     ax.set(xlabel="predicted class", ylabel="true class", title=title)
 
 
+def verdicts(tables, title):
+    """Draw what a test said of every pair of runs: worse, better, or nothing.
+
+    Parameters
+    ----------
+    tables : dict of str to int array of shape (seeds, seeds)
+        Row = seed of the named network, column = seed of the reference; 1 is better, -1 worse.
+    title : str
+        The finding.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    columns = 4
+    rows = len(tables) // columns + 1  # one place stays free, for the legend
+    figure, axes = plt.subplots(rows, columns, figsize=(10, 2.9 * rows + 0.3), squeeze=False)
+    colours = [COLOURS[1], (0.88, 0.88, 0.88), COLOURS[0]]
+    scale = {"cmap": colours, "vmin": -1, "vmax": 1, "cbar": False, "square": True}
+    for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
+        table = np.asarray(table)
+        signs = np.array(["−", "", "+"])[table + 1]
+        sns.heatmap(table, ax=ax, annot=signs, fmt="", linewidths=1, **scale)
+        ax.tick_params(length=0, rotation=0)
+        ax.set_title(f"{name}: {np.count_nonzero(table)} significant", fontsize=11)
+        ax.set(xlabel="seed of the reference", ylabel=f"seed of {name}")
+    for ax in axes.flat[len(tables) :]:
+        ax.axis("off")
+    words = ["− significantly worse", "no verdict", "+ significantly better"]
+    patches = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
+    axes.flat[-1].legend(patches, words, loc="center", frameon=False)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
+
+
+def intervals(values, marked, x_label, title):
+    """Draw the 95 % interval of the mean of each column, and its values as small dots.
+
+    Parameters
+    ----------
+    values : DataFrame; one column for each interval, one row for each run
+    marked : collection of str
+        The columns that are drawn in orange; the others are gray.
+    x_label, title : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from scipy import stats
+
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    figure, ax = plt.subplots(figsize=(8.5, 0.8 + 0.48 * values.shape[1]))
+    for place, name in enumerate(values):
+        colour = COLOURS[3] if name in marked else "0.5"
+        ax.plot([low[place], high[place]], [place, place], color=colour, linewidth=6, alpha=0.4)
+        ax.plot(values[name].mean(), place, marker="D", color=colour)
+        ax.plot(values[name], np.full(len(values), place + 0.28), ".", color=colour, alpha=0.6)
+    ax.axvline(0, color="black", linewidth=1)
+    ax.set_yticks(range(values.shape[1]), list(values))
+    ax.set(ylim=(values.shape[1] - 0.4, -0.5), xlabel=x_label, title=title)
+    return figure
+
+
+def cost_and_runs(ax, cost, values, sides):
+    """Draw every run of every network against what the network costs; a bar is the mean.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    cost : Series; one number for each network, its name is the name of the axis
+    values : DataFrame; one column for each network, one row for each run
+    sides : dict of str to {"left", "right", "above", "below"}
+        Where a name stands, seen from its dots, if not on the right.
+    """
+    colours = [*COLOURS[:5], (0.25, 0.25, 0.25), COLOURS[9]]  # those dark enough on white
+    aligned = {"left": ("right", "center"), "right": ("left", "center")}
+    aligned |= {"above": ("center", "bottom"), "below": ("center", "top")}
+    for name, colour in zip(values, colours, strict=False):
+        x, runs, side = cost[name], values[name], sides.get(name, "right")
+        ax.plot(np.full(len(runs), x), runs, ".", color=colour, alpha=0.6)
+        ax.plot(x, runs.mean(), marker="_", markersize=18, markeredgewidth=3, color=colour)
+        y = {"above": runs.max(), "below": runs.min()}.get(side, runs.mean())
+        away = {"left": (-11, 0), "right": (11, 0), "above": (0, 4), "below": (0, -4)}[side]
+        ha, va = aligned[side]
+        ax.annotate(name, (x, y), away, textcoords="offset points", ha=ha, va=va, fontsize=10)
+    ax.set(xscale="log", xlabel=f"{cost.name} (log scale)")
+
+
 def reliability(ax, table, title):
-    """Draw a reliability diagram from the table of `confidence.reliability`."""
+    """Draw a reliability diagram from the table of `confidence.reliability`.
+
+    The gray whiskers on the diagonal show chance: 95 % of a calibrated model's dots lie inside.
+    """
+    said = table["confidence"].clip(0, 1)
+    chance = 2 * np.sqrt(said * (1 - said) / table["count"])
     ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+    ax.errorbar(said, said, yerr=chance, fmt="none", ecolor="0.4", elinewidth=1.5, capsize=3)
     ax.bar(
         table["low"],
         table["accuracy"],
@@ -290,6 +441,49 @@ def reliability(ax, table, title):
         xlim=(0, 1), ylim=(0, 1.02), xlabel="mean confidence m(x)", ylabel="accuracy", title=title
     )
     ax.set_aspect("equal")
+
+
+def confidence_strips(examples, values, marks, title):
+    """Draw one image of each kind, and below it how sure several models are of such images.
+
+    Parameters
+    ----------
+    examples : dict of str to array of shape (28, 28) or (28, 28, 1)
+        One image of each kind.
+    values : dict of str to dict of str to array of shape (n,), values in [0, 1]
+        For each kind and model, the confidence m(x) of n images.
+    marks : dict of str to float
+        For each model, a level that is drawn as a short black line.
+    title : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axes = plt.subplots(
+        2,
+        len(examples),
+        figsize=(2.1 * len(examples), 4.4),
+        height_ratios=[1, 2.2],
+        sharey="row",
+        squeeze=False,
+    )
+    aside = np.random.default_rng(0)  # dots at the same height are spread, to be seen
+    for (kind, image), top, bottom in zip(examples.items(), *axes, strict=True):
+        top.imshow(squeeze_digits(image), vmin=0, vmax=1)
+        top.set_title(kind, loc="center")
+        top.axis("off")
+        for place, (model, m) in enumerate(values[kind].items()):
+            x = place + aside.uniform(-0.25, 0.25, len(m)) * (len(m) > 1)
+            size, alpha = (8, 0.35) if len(m) > 1 else (40, 1)
+            bottom.scatter(x, m, s=size, alpha=alpha, color=COLOURS[place], linewidths=0)
+            bottom.hlines(marks[model], place - 0.4, place + 0.4, color="black", linewidth=1.5)
+        names = [model.partition(",")[0] for model in values[kind]]
+        bottom.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1.04))
+        bottom.tick_params(axis="x", length=0)
+    axes[1, 0].set_ylabel("confidence m(x)")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
 
 
 def animate(frames, alt, name=None, columns=10, zoom=3, milliseconds=80):

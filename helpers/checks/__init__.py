@@ -13,14 +13,11 @@ import os
 import statistics
 
 import numpy as np
+from scipy import stats
 
 from helpers import current_seed, interactive
 from helpers.checks import _exercises, bands
 from helpers.data import current_profile
-
-# A normal variable, its mean and deviation estimated from 8 values, lies within this many
-# deviations in 99.9 % of all cases, with 95 % confidence (two-sided tolerance factor).
-DEVIATIONS = 5.7
 
 
 def claim(sentence, condition, detail=""):
@@ -90,8 +87,7 @@ def within(name, value):
     Returns
     -------
     bool
-        True inside mean ± 5.7 sample standard deviations of the eight recorded numbers;
-        False outside, and for NaN.
+        True inside the band (see `band`); False outside, and for NaN.
 
     Raises
     ------
@@ -117,6 +113,10 @@ def within(name, value):
 def band(name):
     """Lower and upper end of the band that `within` uses, in this profile.
 
+    For eight seeds it is their mean ± 5.7 sample standard deviations. This is the normal tolerance
+    factor: with 95 % confidence, 99.9 % of all runs lie above the lower end, and as many below the
+    upper one. Other numbers of seeds have other factors.
+
     Returns
     -------
     low, high : float
@@ -132,9 +132,11 @@ def band(name):
             f"no band for {name!r} in the {current_profile()} profile: "
             "record it with python -m helpers.course bands"
         )
-    mean = statistics.fmean(values)
+    n, mean = len(values), statistics.fmean(values)
+    root = math.sqrt(n)
+    deviations = round(float(stats.nct.ppf(0.95, n - 1, stats.norm.ppf(0.999) * root) / root), 1)
     # a number that no seed changes still differs in its last digits between computers
-    width = max(DEVIATIONS * statistics.stdev(values), 1e-9 * max(1.0, abs(mean)))
+    width = max(deviations * statistics.stdev(values), 1e-9 * max(1.0, abs(mean)))
     return mean - width, mean + width
 
 

@@ -24,7 +24,7 @@ class Mistake:
         Wrong computations; an answer that gives what one of them gives, on every case up to the
         first wrong one, made this mistake.
     when : callable on an array, optional
-        Recognises the mistake in the result itself, where many ways lead to it.
+        Recognises the mistake in a result of the right shape, where many ways lead to it.
     """
 
     message: str
@@ -77,8 +77,8 @@ def judge(exercise, function):
     if function is None or function is Ellipsis or _is_stub(function):
         return unanswered
     if not callable(function):
-        return "wrong", f"✗ {exercise.name}: expected a function, got {_describe(function)}."
-    answers = []
+        return "wrong", f"✗ {exercise.name}: expected a function, got {type(function).__name__}."
+    answers = []  # up to the first wrong one
     for label, case in exercise.cases.items():
         came = _outcome(case, function)
         if came is Ellipsis or isinstance(came, NotImplementedError):
@@ -87,7 +87,7 @@ def judge(exercise, function):
         answers.append((case, came))
         if not _same(came, expected, exercise.tolerance):
             what = f"✗ {exercise.name}, {label}: {_difference(came, expected, exercise.tolerance)}."
-            return "wrong", f"{what}\n  {_advice(exercise, answers)}"
+            return "wrong", f"{what}\n  {_advice(exercise, answers, expected)}"
     return "right", f"✓ {exercise.name}: right. {exercise.lesson}"
 
 
@@ -129,7 +129,9 @@ def _is_numbers(outcome):
 
 
 def _same(came, expected, tolerance):
-    if not (_is_numbers(came) and _is_numbers(expected)):
+    if _is_numbers(came) != _is_numbers(expected):
+        return False
+    if not _is_numbers(came):
         return type(came) is type(expected) and _describe(came) == _describe(expected)
     if expected.ndim == 0 and came.size == 1:
         came = came.reshape(())
@@ -144,14 +146,15 @@ def _close(came, expected, tolerance):
     return np.isclose(came, expected, rtol=0, atol=margin, equal_nan=True)
 
 
-def _advice(exercise, answers):
+def _advice(exercise, answers, expected):
     """Return the message of the mistake that was made, or the most useful general one."""
     came = answers[-1][1]
     for mistake in exercise.mistakes:
         for like in mistake.like:
             if all(_same(a, _outcome(case, like), exercise.tolerance) for case, a in answers):
                 return mistake.message
-        if mistake.when is not None and _is_numbers(came) and mistake.when(came):
+        fits = _is_numbers(came) and came.shape == expected.shape
+        if fits and mistake.when is not None and mistake.when(came):
             return mistake.message
     if came is None:
         return "The function ends without a value: does it have a `return`?"
@@ -189,8 +192,10 @@ def _describe(outcome):
         return "gave None"
     if isinstance(outcome, str):
         return f"gave the text {outcome[:40]!r}"
-    size = f" of {len(outcome)}" if hasattr(outcome, "__len__") else ""
-    return f"gave a {type(outcome).__name__}{size}"
+    # not everything that has a length tells it: an array of shape () raises
+    sized = isinstance(outcome, list | tuple | dict | set)
+    size = f" and length {len(outcome)}" if sized else ""
+    return f"gave a result of type {type(outcome).__name__}{size}"
 
 
 def _numbers(array):

@@ -2,13 +2,16 @@
 
 For each profile it holds ``values`` (a name such as ``01/accuracy``, and the numbers that eight
 seeds gave) and ``runs`` (every training of a network: seed, recipe, accuracy, and the test images
-it got wrong).
+it got wrong). ``versions`` says what the values were measured with.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import platform
+from importlib import metadata
+from pathlib import Path
 
 from helpers import ROOT
 
@@ -74,3 +77,51 @@ def record_run(profile, name, new):
     earlier = bands[profile]["runs"].get(name, [])
     bands[profile]["runs"][name] = [r for r in earlier if r["seed"] != new["seed"]] + [new]
     write(bands)
+
+
+def merge(record, path=None):
+    """Put the numbers that `within` recorded into the file, in the place of earlier ones.
+
+    Parameters
+    ----------
+    record : path of the file that ``$COURSE_RECORD`` named
+        Each line is a JSON object with profile, name, seed and value; a later line with the same
+        first three takes the place of an earlier one.
+    path : Path, optional
+        Default: ``data/bands.json``.
+
+    Raises
+    ------
+    ValueError
+        If a line is damaged, or if a name does not have all of the seeds. The file is left as
+        it is.
+    """
+    found = {}
+    for number, line in enumerate(Path(record).read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            key = entry["profile"], entry["name"]
+            if key[0] not in ("full", "lite"):
+                raise ValueError
+            found.setdefault(key, {})[int(entry["seed"])] = float(entry["value"])
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"record: line {number} of {Path(record).name} is {line!r}, expected a JSON object "
+                "with profile, name, seed and value"
+            ) from None
+    bands = read(path)
+    most = max((len(values) for values in found.values()), default=0)
+    for (profile, name), values in sorted(found.items()):
+        # a claim that some seeds did not reach would get a band that looks like any other
+        if len(values) < 2 or sorted(values) != list(range(most)):
+            raise ValueError(
+                f"record: {name!r} in the {profile} profile has the seeds {sorted(values)}, "
+                f"expected all of 0 to {max(most, 2) - 1}"
+            )
+        bands[profile]["values"][name] = [values[seed] for seed in range(most)]
+    packages = ("tensorflow", "keras", "numpy", "scikit-learn")
+    bands["versions"] = {
+        "python": platform.python_version(),
+        **{package: metadata.version(package) for package in packages},
+    }
+    write(bands, path)

@@ -146,7 +146,7 @@ EXERCISES = (
                 (_without_keepdims,),
             ),
         ),
-        lesson="Only differences between logits count: adding 1,000 to all of them changes nothing.",
+        lesson="Only differences between logits count: adding 1,000 to each changes nothing.",
         hint="Softmax does not change when the same number is taken from all logits of a row. "
         "Which number makes every exponential harmless?",
     ),
@@ -210,10 +210,11 @@ EXERCISES = (
                 "These are shares: the exercise asks for counts.",
                 (
                     lambda y, predicted: _counts(y, predicted) / len(y),
-                    lambda y, predicted: _counts(y, predicted)
-                    / _counts(y, predicted).sum(axis=1, keepdims=True),
+                    lambda y, predicted: (
+                        _counts(y, predicted) / _counts(y, predicted).sum(axis=1, keepdims=True)
+                    ),
                 ),
-                when=lambda matrix: matrix.shape == (10, 10) and bool(np.any(matrix % 1 > 0)),
+                when=lambda matrix: np.any(matrix % 1 > 0),
             ),
             Mistake(
                 "No image of class 9 is here, and your matrix has lost it: fix the size at 10.",
@@ -227,7 +228,7 @@ EXERCISES = (
         ),
         lesson="Row 4, column 6 counts the 4s that were taken for a 6; the diagonal is what "
         "went well.",
-        hint="Start from a 10 × 10 table of zeros. Each image adds 1 to one place of it: which row, "
-        "which column?",
+        hint="Start from a 10 × 10 table of zeros. Each image adds 1 to one place of it: which "
+        "row, which column?",
     ),
 )

@@ -88,9 +88,9 @@ def _unpaired(equal_variances):
 EXERCISES = (
     Exercise(
         name="02-1",
-        right=lambda h, w, kernel, c_in, c_out: (h - kernel + 1)
-        * (w - kernel + 1)
-        * (kernel * kernel * c_in * c_out),
+        right=lambda h, w, kernel, c_in, c_out: (
+            (h - kernel + 1) * (w - kernel + 1) * (kernel * kernel * c_in * c_out)
+        ),
         cases={
             "28 × 28, kernel 3, 1 to 32 channels": (28, 28, 3, 1, 32),
             "13 × 13, kernel 3, 32 to 64 channels": (13, 13, 3, 32, 64),
@@ -168,7 +168,7 @@ EXERCISES = (
                 "A p-value above 1: with 4 against 4 the two sides overlap. Take the smaller of "
                 "1 and your value.",
                 (_uncapped,),
-                when=lambda p: p.ndim == 0 and p > 1,
+                when=lambda p: p > 1,
             ),
             Mistake(
                 "Without a disagreement nothing speaks against equal models: return 1.",
@@ -243,7 +243,7 @@ EXERCISES = (
                 (_interval(stats.t.ppf(0.975, 8)),),
             ),
         ),
-        lesson="If 0 lies outside the interval, eight seeds are enough to call the difference real.",
+        lesson="Where 0 lies outside the interval, eight seeds show that the difference is real.",
         hint="There are eight differences, one for each seed. How far can their mean be from the "
         "mean of very many seeds?",
     ),

@@ -1,4 +1,4 @@
-"""Exercises of 04: confidence of right and wrong answers, calibration error, temperature, refusal."""
+"""Exercises of 04: confidence when right and wrong, calibration, temperature, refusal."""
 
 import numpy as np
 from scipy import special
@@ -126,8 +126,8 @@ EXERCISES = (
             ),
         ),
         lesson="Wrong answers are less sure on average, but far from unsure.",
-        hint="m(x) needs p only. The label comes in afterwards, to say which images belong to which "
-        "mean.",
+        hint="m(x) needs p only. The label comes in afterwards, to say which images belong to "
+        "which mean.",
     ),
     Exercise(
         name="04-2",
@@ -165,7 +165,7 @@ EXERCISES = (
             ),
             Mistake(
                 "An empty bin has no mean: skip it.",
-                when=lambda error: error.ndim == 0 and bool(np.isnan(error)),
+                when=np.isnan,
             ),
             Mistake(
                 "m = 1 belongs to the last bin: yours has lost it.",
@@ -210,12 +210,12 @@ EXERCISES = (
             ),
             Mistake(
                 "Each row must sum to 1 again: divide by its sum, along axis=1.",
-                when=lambda q: q.shape == (8, 4) and not np.allclose(q.sum(axis=1), 1, atol=1e-3),
+                when=lambda q: not np.allclose(q.sum(axis=1), 1, atol=1e-3),
             ),
         ),
         lesson="Temperature changes how sure a network is, never which class comes first.",
-        hint="The logarithm of a probability is a logit, up to a number that cancels in the softmax. "
-        "Divide the logits by T.",
+        hint="The logarithm of a probability is a logit, up to a number that cancels in the "
+        "softmax. Divide the logits by T.",
     ),
     Exercise(
         name="04-4",
@@ -255,7 +255,7 @@ EXERCISES = (
             ),
         ),
         lesson="A network that may say “I do not know” makes fewer mistakes on the rest.",
-        hint="Put the images in the order of their confidence. How many are kept? What is the share "
-        "of right answers among those?",
+        hint="Put the images in the order of their confidence. How many are kept? What is the "
+        "share of right answers among those?",
     ),
 )

@@ -30,7 +30,7 @@ def _loop(x, neighbours, labels, target):
 
 # from near to far: 7, 2, 5, 0, 9, 4, 1, 8, 3, 6
 DISTANCES = np.array([0.4, 0.7, 0.2, 0.9, 0.6, 0.3, 1.0, 0.1, 0.8, 0.5])
-SOME_NEAR = np.array([3, 3, 3, 1, 1, 3, 3, 1, 3, 1])
+SOME_NEAR = np.array([1, 3, 3, 3, 1, 3, 3, 1, 1, 3])
 NONE_NEAR = np.array([1, 3, 1, 3, 3, 1, 3, 1, 3, 3])
 
 
@@ -201,7 +201,7 @@ EXERCISES = (
                 (lambda d, labels, t, k: _nearest(d, k),),
             ),
         ),
-        lesson="Most images have no neighbour of the target class: without a way out, nothing moves.",
+        lesson="Most images have no neighbour of the target class, and would not move at all.",
         hint="Sort all training images by distance once. Look at the first k; if no image of the "
         "target class is among them, look further down the same list.",
     ),
@@ -284,7 +284,7 @@ EXERCISES = (
             ),
         ),
         lesson="All images vote, the near ones with more weight: now there is a slope to follow.",
-        hint="It is a softmax over the training images, with -d²/tau as logits. Sum the shares that "
-        "belong to the target class.",
+        hint="It is a softmax over the training images, with -d²/tau as logits. Sum the shares "
+        "that belong to the target class.",
     ),
 )

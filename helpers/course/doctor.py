@@ -1,2 +1,201 @@
+"""Tell an instructor, the evening before, whether this computer can give the lesson."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import io
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from helpers import ROOT, data
+from helpers.course import notebooks
+
+GOOD, WARNING, MISSING = "✓", "!", "✗"
+
+# Images per second that `training_speed` measured on the computer that the stated minutes come
+# from: 2 cores of a virtual machine, Python 3.11, TensorFlow 2.21, November 2026.
+REFERENCE_SPEED = 6000.0
+
+MEMORY_NEEDED, MEMORY_WANTED = 2e9, 4e9  # bytes
+DISK_NEEDED = 1e9  # bytes: downloads, trained networks, executed copies
+WINDOWS_PATH = 70  # characters
+WHO_ARE_YOU = "import sys; print(sys.prefix); import helpers; print(helpers.__file__)"
+
+
 def add_parser(commands):
-    commands.add_parser("doctor")
+    parser = commands.add_parser("doctor", help="check this computer before a lesson")
+    parser.set_defaults(main=main)
+
+
+def main(arguments):
+    missing = False
+    for check in (packages, kernel, datasets, memory, disk, path_length):
+        for sign, sentence in check():
+            print(f"{sign} {sentence}", flush=True)
+            missing |= sign == MISSING
+    if missing:
+        raise SystemExit(f"Mend every line with {MISSING}, then call the doctor again.")
+    print("Measuring for ten seconds …", flush=True)
+    for line in minutes_here(training_speed()):
+        print(line)
+
+
+def packages():
+    """Compare what is installed with the pins of requirements.txt."""
+    from packaging.requirements import Requirement
+
+    yield GOOD, f"Python {platform.python_version()} on {platform.system()}"
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and line[0] not in "#-"]
+    wrong = []
+    for pin in pins:
+        try:
+            version = importlib.metadata.version(pin.name)
+        except importlib.metadata.PackageNotFoundError:
+            version = None
+        if version is None or not pin.specifier.contains(version, prereleases=True):
+            wrong.append(f"{pin.name} is {version or 'not installed'}, expected {pin.specifier}")
+    for sentence in wrong:
+        yield MISSING, f"{sentence}: python -m pip install -r requirements.txt"
+    if not wrong:
+        yield GOOD, f"{len(pins)} packages as requirements.txt has them"
+
+
+def kernel():
+    """Start the Python that notebooks get, where they get it, and ask it who it is."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        python = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except NoSuchKernel:
+        yield MISSING, "no kernel is named python3: python -m ipykernel install --sys-prefix"
+        return
+    if not os.path.isabs(python):
+        python = sys.executable  # so does Jupyter
+    try:
+        answer = subprocess.run(
+            [
+                python,
+                "-c",
+                "import sys; print(sys.prefix); import helpers; print(helpers.__file__)",
+            ],
+            cwd=notebooks.FOLDER,
+            capture_output=True,
+            text=True,
+        ).stdout
+    except OSError:
+        answer = ""
+    prefix, *helpers_file = answer.splitlines() or [""]
+    if prefix != sys.prefix:
+        yield (
+            MISSING,
+            f"notebooks get another Python, {python}: python -m ipykernel install --sys-prefix",
+        )
+    elif not helpers_file or Path(helpers_file[0]).parent.resolve() != ROOT / "helpers":
+        found = helpers_file[0] if helpers_file else "none"
+        yield (
+            MISSING,
+            f"notebooks import other helpers ({found}): python -m pip install -e . in {ROOT}",
+        )
+    else:
+        yield GOOD, f"notebooks get {python} and the helpers of this folder"
+
+
+def datasets():
+    """Name the rung of the data ladder on which each dataset stands."""
+    for name, source in data.SOURCES.items():
+        rung, _, notes = data.locate(name, download=False)
+        for note in notes:
+            yield WARNING, note
+        if rung:
+            yield GOOD, f"{source.title}: {rung}, verified"
+        elif data._answers(source.url):
+            yield (
+                WARNING,
+                f"{source.title}: will be downloaded ({source.size}) at its first use. Do it "
+                f'tonight: python -c "from helpers import data; data.load({name!r})"',
+            )
+        else:
+            yield (
+                MISSING,
+                f"{source.title}: nothing here, and its source does not answer. Connect to the "
+                f"network, or set COURSE_DATA to a folder with {source.file}; without it the "
+                "lesson runs on the small sample.",
+            )
+        try:
+            data._sample(source)
+        except FileNotFoundError as error:
+            yield MISSING, str(error)
+
+
+def memory():
+    """Look for the memory that one notebook needs."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    sentence = f"{free / 1e9:.1f} GB of memory are free; a notebook may need"
+    if free < MEMORY_NEEDED:
+        yield MISSING, f"{sentence} {MEMORY_NEEDED / 1e9:.0f}: close other programs"
+    elif free < MEMORY_WANTED:
+        yield WARNING, f"{sentence} up to {MEMORY_WANTED / 1e9:.0f}: run one notebook at a time"
+    else:
+        yield GOOD, f"{sentence} up to {MEMORY_WANTED / 1e9:.0f}"
+
+
+def disk():
+    """Look for the disk space that downloads and trained networks need."""
+    free = shutil.disk_usage(ROOT).free
+    if free < DISK_NEEDED:
+        yield MISSING, f"{free / 1e9:.1f} GB of disk are free, 1 is needed: delete something"
+    else:
+        yield GOOD, f"{free / 1e9:.0f} GB of disk are free"
+
+
+def path_length():
+    """Warn of a path that breaks the installation of TensorFlow on Windows."""
+    if os.name == "nt" and len(str(ROOT)) > WINDOWS_PATH:
+        yield (
+            WARNING,
+            f"the path of this folder has {len(str(ROOT))} characters; over {WINDOWS_PATH}, "
+            "Windows may refuse files of TensorFlow: move it to a shorter one",
+        )
+
+
+def training_speed(seconds=8.0):
+    """Train the reference network on the sample for a while: images per second."""
+    from helpers import models, tensorflow
+
+    tensorflow()
+    with contextlib.redirect_stdout(io.StringIO()):
+        dataset = data.load("mnist", "lite")
+    model = models.build_cnn()
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", jit_compile=False)
+
+    def epoch():
+        model.fit(dataset.x_train, dataset.y_train, batch_size=128, verbose=0)
+        return len(dataset.x_train)
+
+    epoch()  # compiles
+    began, images = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        images += epoch()
+    return images / (time.perf_counter() - began)
+
+
+def minutes_here(speed):
+    """Turn the minutes that each notebook states into minutes on this computer."""
+    factor = REFERENCE_SPEED / speed
+    yield (
+        f"Training runs at {speed:,.0f} images per second, {1 / factor:.1f} times the speed of the "
+        "computer that the stated minutes come from. A full run here:"
+    )
+    for path in notebooks.find(everything=True):
+        stated = notebooks.read(path).metadata.get("course", {}).get("run_minutes")
+        if stated is not None:
+            yield f"  {path.stem:<24} {stated * factor:5.1f} min (stated: {stated})"

@@ -20,6 +20,8 @@ CONTENTS = (
     "requirements.txt",
     "pyproject.toml",
     ".gitignore",
+    ".devcontainer",
+    ".binder",
 )
 NOT_COPIED = ("__pycache__", "cache", "models", "*.part")
 MARK = ".made-by-release"

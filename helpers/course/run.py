@@ -264,13 +264,14 @@ def normalise(notebook):
     """Take out of an executed notebook what differs between two equal runs, in place.
 
     No timestamps, no stderr, no widgets, no interpreter version, no addresses of objects; the
-    random ids of pandas tables become 1, 2, 3 …; execution counts run from 1.
+    random ids of pandas tables become 00001, 00002 …; execution counts run from 1.
 
     Returns
     -------
     the notebook
     """
-    notebook.metadata.pop("widgets", None)
+    for key in ("widgets", "jupytext"):
+        notebook.metadata.pop(key, None)
     notebook.metadata["language_info"] = {
         "file_extension": ".py",
         "mimetype": "text/x-python",
