@@ -122,7 +122,14 @@ def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
 
 
 def digit_table(
-    images, row_labels=None, column_labels=None, title=None, rows="", columns="", signed=False, captions=None
+    images,
+    row_labels=None,
+    column_labels=None,
+    title=None,
+    rows="",
+    columns="",
+    signed=False,
+    captions=None,
 ):
     """Draw a table of images: a film strip for each row, or a source x target matrix.
 
@@ -177,6 +184,33 @@ def digit_table(
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
+
+
+def compare_inversions(groups, title):
+    """Draw starts, and under each what several inversions made of it, with the final p.
+
+    Parameters
+    ----------
+    groups : dict of str to (dict of str to Inversion, array of int)
+        Name of the starts -> the runs that began there, by the name of their row, and which of
+        their images to show. The targets of the columns are the same in every group.
+    title : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    rows = []
+    for start, (runs, places) in groups.items():
+        first = next(iter(runs.values()))
+        targets = first.targets[places]
+        rows.append((start, first.start[places], [""] * len(places)))
+        for name, run in runs.items():
+            p = [f"{value:.2f}" for value in run.probability[places]]
+            rows.append((name, run.images[places], p))
+    labels, images, captions = zip(*rows, strict=True)
+    column_labels = [f"to {target}" for target in targets]
+    return digit_table(np.stack(images), labels, column_labels, title, captions=captions)
 
 
 def network(model, title):
@@ -250,6 +284,30 @@ def lines(ax, x, series, x_label, y_label, title, label_at_end=True):
     ax.set(xlabel=x_label, ylabel=y_label, title=title)
 
 
+def line_panels(panels, x, x_label, y_label):
+    """Draw the same curves under several conditions, side by side.
+
+    Parameters
+    ----------
+    panels : dict of str to dict of str to array of shape (n,)
+        For each condition, the title of its panel, the named curves of `lines`.
+    x : array of shape (n,)
+    x_label, y_label : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    size = (4.75 * len(panels), 3.5)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
+    for ax, (title, curves) in zip(axes.flat, panels.items(), strict=True):
+        lines(ax, x, curves, x_label, "", title, label_at_end=False)
+        if ax is not axes[0, -1]:
+            ax.get_legend().remove()
+    axes[0, 0].set_ylabel(y_label)
+    return figure
+
+
 def walks(ways, what, titles, short=None):
     """Draw the probability and the length of the gradient along walks, on log axes.
 
@@ -276,7 +334,7 @@ def walks(ways, what, titles, short=None):
     if short:
         axes[1].axhline(short, color="black", linestyle="--", linewidth=1)
         axes[1].annotate(
-            "ε", (1, short), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+            "ε", (0.98, short), xycoords=("axes fraction", "data"), ha="right", va="bottom"
         )
     axes[0].legend(frameon=False)
     return figure
@@ -300,7 +358,7 @@ def first_epoch(ax, alone, mean_so_far, validation):
     ax.legend(frameon=False)
 
 
-def confusion(ax, counts, title, class_names="0123456789"):
+def confusion(ax, counts, title, class_names="0123456789", most=None):
     """Draw a confusion matrix: the colours show the mistakes only, the numbers all.
 
     Parameters
@@ -309,6 +367,8 @@ def confusion(ax, counts, title, class_names="0123456789"):
     counts : int array of shape (classes, classes); row = true class, column = predicted class
     title : str
     class_names : sequence of str
+    most : int, optional
+        Mistakes in the brightest cell, to draw several matrices on one scale.
     """
     mistakes = counts.copy()
     np.fill_diagonal(mistakes, 0)
@@ -318,6 +378,8 @@ def confusion(ax, counts, title, class_names="0123456789"):
         annot=counts,
         fmt="d",
         cmap="cividis",
+        vmin=0,
+        vmax=most,
         cbar=False,
         square=True,
         annot_kws={"fontsize": 8},
@@ -443,16 +505,16 @@ def reliability(ax, table, title):
     ax.set_aspect("equal")
 
 
-def confidence_strips(examples, values, marks, title):
-    """Draw one image of each kind, and below it how sure several models are of such images.
+def confidence_strips(images, answers, marks, title):
+    """Draw one image of each kind, and below it how sure several models are of all of them.
 
     Parameters
     ----------
-    examples : dict of str to array of shape (28, 28) or (28, 28, 1)
-        One image of each kind.
-    values : dict of str to dict of str to array of shape (n,), values in [0, 1]
-        For each kind and model, the confidence m(x) of n images.
-    marks : dict of str to float
+    images : dict of str to array of shape (n, 28, 28) or (n, 28, 28, 1)
+        Images of each kind; the first one is drawn.
+    answers : dict of str to dict of str to array of shape (n, classes)
+        For each kind and model, the probabilities; their maxima m(x) are the dots.
+    marks : mapping of str to float
         For each model, a level that is drawn as a short black line.
     title : str
 
@@ -462,23 +524,24 @@ def confidence_strips(examples, values, marks, title):
     """
     figure, axes = plt.subplots(
         2,
-        len(examples),
-        figsize=(2.1 * len(examples), 4.4),
+        len(images),
+        figsize=(2.3 * len(images), 4.4),
         height_ratios=[1, 2.2],
         sharey="row",
         squeeze=False,
     )
     aside = np.random.default_rng(0)  # dots at the same height are spread, to be seen
-    for (kind, image), top, bottom in zip(examples.items(), *axes, strict=True):
-        top.imshow(squeeze_digits(image), vmin=0, vmax=1)
+    for kind, top, bottom in zip(images, *axes, strict=True):
+        top.imshow(squeeze_digits(images[kind])[0], vmin=0, vmax=1)
         top.set_title(kind, loc="center")
         top.axis("off")
-        for place, (model, m) in enumerate(values[kind].items()):
+        for place, (model, p) in enumerate(answers[kind].items()):
+            m = p.max(axis=1)
             x = place + aside.uniform(-0.25, 0.25, len(m)) * (len(m) > 1)
             size, alpha = (8, 0.35) if len(m) > 1 else (40, 1)
             bottom.scatter(x, m, s=size, alpha=alpha, color=COLOURS[place], linewidths=0)
             bottom.hlines(marks[model], place - 0.4, place + 0.4, color="black", linewidth=1.5)
-        names = [model.partition(",")[0] for model in values[kind]]
+        names = [model.replace(", ", "\n") for model in answers[kind]]
         bottom.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1.04))
         bottom.tick_params(axis="x", length=0)
     axes[1, 0].set_ylabel("confidence m(x)")

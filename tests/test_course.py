@@ -94,6 +94,7 @@ def test_run_names_the_failing_cell_and_goes_on(course, capsys):
     assert re.fullmatch(
         r"02_good +2 +\d+\.\d +In \[\d\] +\d+\.\d s +0\.\d\d GB +0 min", rows["02_good"]
     )
+    assert re.match(r"01_bad +2 ", rows["01_bad"])  # it stopped at the cell that failed
     assert re.search(r"! 02_good: took \d+ s and states 0 min", printed)
     assert "! 02_good: In [1] wrote to stderr:" in printed
     assert "! 01_bad" not in printed

@@ -115,7 +115,9 @@ def test_an_answer_is_one_short_function_that_only_its_check_uses(path):
         users = [other for other in cells if other is not cell and uses(other, function.name)]
         assert len(users) == 1, f"{where}: {function.name} is used by {len(users)} cells"
         assert f'check("{exercise}", {function.name})' in users[0].source, where
-        assert users[0].outputs and "✓" in users[0].outputs[0].text, f"{where}: the solution fails"
+        assert users[0].outputs and "✓" in users[0].outputs[0].text, (
+            f"{where}: no ✓ below its check"
+        )
 
 
 def uses(cell, name):

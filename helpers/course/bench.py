@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -23,6 +24,7 @@ def add_parser(commands):
 
 
 def main(arguments):
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as helpers.setup() does
     dataset = data.load("mnist")
     for name, measure in (("inversion", inversion), ("search", search)):
         if arguments.what in (None, name):
@@ -133,6 +135,7 @@ def alternate(contenders):
     seconds = {name: [] for name in contenders}
     for _ in range(REPEATS):
         for name, call in contenders.items():
+            time.sleep(0.1)  # threads of another library may still spin, waiting for work
             began = time.perf_counter()
             call()
             seconds[name].append(time.perf_counter() - began)
