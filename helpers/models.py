@@ -138,9 +138,9 @@ RECIPES: dict[str, Recipe] = {
     "cnn": Recipe(epochs=6),
     # two steps on the way from "cnn" to "cnn_tuned": what does each ingredient buy?
     "cnn_longer": Recipe(epochs=14, validation=False),
-    "cnn_cosine": Recipe(epochs=14, learning_rate=2e-3, warmup_steps=200, validation=False),
+    "cnn_cosine": Recipe(epochs=14, learning_rate=3e-3, warmup_steps=200, validation=False),
     "cnn_tuned": Recipe(
-        epochs=14, learning_rate=2e-3, warmup_steps=200, warp=True, validation=False
+        epochs=14, learning_rate=3e-3, warmup_steps=200, warp=True, validation=False
     ),
     "judge_cnn": Recipe(epochs=6),
     "judge_mlp": Recipe(epochs=8),
@@ -218,7 +218,7 @@ def _learning_rate(recipe, steps):
     )
 
 
-def warp_layer(rotation=12.0, shift=0.08, zoom=0.10, shear=0.10):
+def warp_layer(rotation=12.0, shift=0.05, zoom=0.10, shear=0.10):
     """Build a layer that gives every image of a training batch its own small affine warp.
 
     One batched projective transform; Keras' own random layers do the same one by one and take

@@ -20,6 +20,10 @@ from helpers.inversion import (
 )
 
 METHODS = ("votes", "soft")
+AXES = 191  # with the distance from these axes, a shadow has 192 numbers instead of 784
+LOOK = 64  # images that are looked at, once their shadows are close
+GROUP = 50  # images that are ruled out together
+SHADOWS_FROM = 10_000  # a smaller index is searched faster without them
 
 
 class NeighbourIndex:
@@ -51,6 +55,8 @@ class NeighbourIndex:
         self.labels = labels.astype(np.int64)
         self._flat = tf.constant(images.reshape(len(images), -1))
         self._squares = tf.reduce_sum(self._flat**2, axis=1)
+        large = len(images) >= SHADOWS_FROM
+        self._shadows = _Shadows(images.reshape(len(images), -1)) if large else None
 
     def __len__(self):
         return len(self.images)
@@ -85,6 +91,10 @@ class NeighbourIndex:
         -----
         |q - x|^2 = |q|^2 + |x|^2 - 2 q.x turns the search into one matrix product. It rounds, so a
         few candidates more than k are found that way, and measured again by subtraction.
+
+        A large index first looks at the shadows of its images on a few axes. A shadow is never
+        longer than the image, so images with distant shadows are distant (Faloutsos et al., 1994).
+        Where that does not settle who the nearest are, as for noise, all images are compared.
         """
         queries = check_images(queries, "queries")
         if not 1 <= k <= len(self):
@@ -93,11 +103,21 @@ class NeighbourIndex:
         # the candidates of a batch are gathered at once: 3 kB for each
         size = min(256, max(1, 50_000 // candidates))
         batches = [
-            _search(self._flat, self._squares, batch.reshape(-1, 784), candidates, k)
+            self._search_batch(batch.reshape(-1, 784), candidates, k)
             for batch in np.split(queries, range(size, len(queries), size))
         ]
         distances, indices = (np.concatenate(part) for part in zip(*batches, strict=True))
         return distances, indices.astype(np.int64)
+
+    def _search_batch(self, queries, candidates, k):
+        if self._shadows is None or k > LOOK // 2:
+            found = _search(self._flat, self._squares, queries, candidates, k)
+            return [out.numpy() for out in found]
+        distances, indices, proven = self._shadows.search(self._flat, queries, k)
+        if not proven.all():
+            found = _search(self._flat, self._squares, queries[~proven], candidates, k)
+            distances[~proven], indices[~proven] = found
+        return distances, indices
 
     def squared_distances(self, queries):
         """Squared distances to every image: float32 array of shape (queries, len(index)).
@@ -133,10 +153,66 @@ def _search(flat, squares, queries, candidates, k):
     tf = tensorflow()
     # |q|^2 is the same for all candidates of a query, so the order needs only the rest
     closeness = 2 * tf.matmul(queries, flat, transpose_b=True) - squares
-    indices = tf.math.top_k(closeness, candidates, sorted=False).indices
-    exact = tf.reduce_sum((tf.gather(flat, indices) - queries[:, None, :]) ** 2, axis=2)
+    return _nearest(flat, queries, tf.math.top_k(closeness, candidates, sorted=False).indices, k)
+
+
+def _nearest(flat, queries, candidates, k):
+    """Return the k nearest of each query's candidates, their distances measured by subtraction."""
+    tf = tensorflow()
+    exact = tf.reduce_sum((tf.gather(flat, candidates) - queries[:, None, :]) ** 2, axis=2)
     nearest = tf.math.top_k(-exact, k)
-    return tf.sqrt(-nearest.values), tf.gather(indices, nearest.indices, batch_dims=1)
+    return tf.sqrt(-nearest.values), tf.gather(candidates, nearest.indices, batch_dims=1)
+
+
+class _Shadows:
+    """Images on the first principal axes of an index, and their distance from these axes.
+
+    Two shadows are at most as far apart as their images: along the axes they are projections, and
+    two lengths beside the axes differ by no more than what they are the lengths of.
+    """
+
+    def __init__(self, images):
+        some = images[:: max(1, len(images) // 5000)]
+        self.centre = some.mean(axis=0)
+        axes = np.linalg.eigh(np.cov(some, rowvar=False))[1]
+        self.axes = axes[:, -AXES:].astype(np.float32)
+        shadows = self.cast(images)
+        # a product with (s, 1) gives 2 s.x - |x|^2: the larger, the closer
+        table = np.column_stack([2 * shadows, -(shadows**2).sum(axis=1)])
+        # fill the last group with rows that are close to nothing
+        table = np.pad(table, [(0, -len(table) % GROUP), (0, 0)])
+        table[len(images) :, -1] = -1e9
+        self.table = tensorflow().constant(table)
+
+    def cast(self, images):
+        """Turn images (n, 784) into shadows (n, AXES + 1)."""
+        centred = images - self.centre
+        along = centred @ self.axes
+        beside = (centred**2).sum(axis=1) - (along**2).sum(axis=1)
+        return np.column_stack([along, np.sqrt(np.maximum(beside, 0))])
+
+    def search(self, flat, queries, k):
+        """Return distances, indices, and for which queries these are proven to be the nearest."""
+        shadows = self.cast(queries)
+        return [out.numpy() for out in _search_shadows(flat, self.table, queries, shadows, k)]
+
+
+@_compiled
+def _search_shadows(flat, table, queries, shadows, k):
+    tf = tensorflow()
+    ones = tf.ones((tf.shape(shadows)[0], 1))
+    closeness = tf.matmul(tf.concat([shadows, ones], axis=1), table, transpose_b=True)
+    # the closest LOOK lie in the LOOK groups with the closest members: no need to sort the others
+    groups = tf.reshape(closeness, (tf.shape(shadows)[0], -1, GROUP))
+    best = tf.math.top_k(tf.reduce_max(groups, axis=2), LOOK, sorted=False).indices
+    members = tf.reshape(tf.gather(groups, best, batch_dims=1), (-1, LOOK * GROUP))
+    close = tf.math.top_k(members, LOOK, sorted=False)
+    group = tf.gather(best, close.indices // GROUP, batch_dims=1)
+    looked_at = group * GROUP + close.indices % GROUP
+    distances, indices = _nearest(flat, queries, looked_at, k)
+    # all other shadows, and so all other images, are at least this far; 0.01 covers the rounding
+    others = tf.reduce_sum(shadows**2, axis=1) - tf.reduce_min(close.values, axis=1)
+    return distances, indices, others > distances[:, -1] ** 2 + 0.01
 
 
 def pseudo_probability(index: NeighbourIndex, queries, k=10):

@@ -105,7 +105,7 @@ def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
     images = squeeze_digits(images)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    height = 1.0 if titles is None else 1.25
+    height = 1.0 if titles is None else 0.97 + 0.17 * (1 + max(t.count("\n") for t in titles))
     figure, axes = plt.subplots(
         rows, columns, figsize=(columns * 0.95, rows * height + 0.4 * bool(title)), squeeze=False
     )
@@ -498,7 +498,9 @@ def reliability(ax, table, title):
         edgecolor=COLOURS[0],
     )
     size = 8 + 120 * table["count"] / table["count"].sum()
-    ax.scatter(table["confidence"], table["accuracy"], s=size, color=COLOURS[0], zorder=3)
+    ax.scatter(
+        table["confidence"], table["accuracy"], s=size, color=COLOURS[0], zorder=3, clip_on=False
+    )
     ax.set(
         xlim=(0, 1), ylim=(0, 1.02), xlabel="mean confidence m(x)", ylabel="accuracy", title=title
     )
@@ -541,9 +543,9 @@ def confidence_strips(images, answers, marks, title):
             size, alpha = (8, 0.35) if len(m) > 1 else (40, 1)
             bottom.scatter(x, m, s=size, alpha=alpha, color=COLOURS[place], linewidths=0)
             bottom.hlines(marks[model], place - 0.4, place + 0.4, color="black", linewidth=1.5)
-        names = [model.replace(", ", "\n") for model in answers[kind]]
+        names = [model.replace(", ", "\n").replace(" = ", "=") for model in answers[kind]]
         bottom.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1.04))
-        bottom.tick_params(axis="x", length=0)
+        bottom.tick_params(axis="x", length=0, labelsize=9)
     axes[1, 0].set_ylabel("confidence m(x)")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure

@@ -33,6 +33,34 @@ def test_the_search_finds_what_scikit_learn_finds(index, sample, k, n, seed):
     assert np.allclose(np.sqrt((difference**2).sum(axis=(2, 3, 4))), distances, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["digits", "between digits", "noise"])
+@pytest.mark.parametrize("k", [1, 10, 32])
+def test_a_large_index_with_shadows_finds_the_same(sample, monkeypatch, kind, k):
+    monkeypatch.setattr(neighbours, "SHADOWS_FROM", 3000)
+    index = neighbours.NeighbourIndex(sample.x_train, sample.y_train)
+    x = sample.x_test
+    between = (x[:40] + x[40:80]) / 2
+    queries = {"digits": x[:200], "between digits": between, "noise": inversion.noise(20, 0)}[kind]
+    flat = sample.x_train.reshape(-1, 784).astype(np.float64)
+    expected = NearestNeighbors(algorithm="brute").fit(flat)
+    distances, indices = expected.kneighbors(queries.reshape(len(queries), -1), k)
+    found = index.search(queries, k)
+    assert np.allclose(found[0], distances, atol=1e-5)
+    assert np.mean(found[1] == indices) > 0.999  # but for images at equal distances
+    proven = index._shadows.search(index._flat, queries.reshape(-1, 784), k)[2]
+    assert proven.mean() > 0.5 if kind == "digits" and k <= 10 else True
+    assert not proven.any() if kind == "noise" else True
+
+
+def test_shadows_are_never_further_apart_than_their_images(sample):
+    shadows = neighbours._Shadows(sample.x_train.reshape(-1, 784)[:-7])
+    a = np.concatenate([sample.x_test[:50], inversion.noise(50, 1)]).reshape(100, 784)
+    b = np.concatenate([inversion.noise(50, 2), sample.x_test[50:100]]).reshape(100, 784)
+    apart = np.linalg.norm(a - b, axis=1)
+    assert np.all(np.linalg.norm(shadows.cast(a) - shadows.cast(b), axis=1) <= apart + 1e-4)
+    assert len(shadows.table) % neighbours.GROUP == 0
+
+
 def test_an_image_of_the_index_is_its_own_nearest_neighbour(index, sample):
     distances, indices = index.search(sample.x_train[:50], 1)
     assert np.array_equal(indices[:, 0], np.arange(50))
