@@ -126,17 +126,7 @@ def invert(
         if taken in frame_steps:
             frames[taken] = x.numpy()
     trace[taken:] = take_step(x, wanted, rate, limit)[1]
-    images = x.numpy()
-    return Inversion(
-        start=start,
-        images=images,
-        targets=targets,
-        probability=trace[-1].copy(),
-        trace=trace,
-        steps=steps_taken(trace, stop_at),
-        frames=stack_frames(frames, frame_steps, images),
-        seconds=time.perf_counter() - began,
-    )
+    return finish(start, x.numpy(), targets, trace, stop_at, frames, frame_steps, began)
 
 
 @functools.lru_cache(maxsize=8)
@@ -286,16 +276,21 @@ def progress_steps(steps, show):
             bar.update()
 
 
-def steps_taken(trace, stop_at):
-    """Steps that each image took, from its trace: up to the first value >= `stop_at`, or all."""
-    if stop_at is None:
-        return np.full(trace.shape[1], len(trace) - 1)
-    arrived = trace >= stop_at
-    return np.where(arrived.any(axis=0), arrived.argmax(axis=0), len(trace) - 1)
-
-
-def stack_frames(frames, frame_steps, last):
-    """Stack the kept frames; after an early stop the last image stands for the rest."""
-    if not frame_steps:
-        return np.empty((0, *last.shape), np.float32)
-    return np.stack([frames.get(step, last) for step in frame_steps])
+def finish(start, images, targets, trace, stop_at, frames, frame_steps, began) -> Inversion:
+    """Make the result of a walk; `frames` maps the kept steps to images, `began` is its clock."""
+    steps = np.full(len(images), len(trace) - 1)
+    if stop_at is not None:
+        arrived = trace >= stop_at
+        steps = np.where(arrived.any(axis=0), arrived.argmax(axis=0), steps)
+    # after an early stop, the last image stands for the frames that were not reached
+    film = [frames.get(step, images) for step in frame_steps]
+    return Inversion(
+        start=start,
+        images=images,
+        targets=targets,
+        probability=trace[-1].copy(),
+        trace=trace,
+        steps=steps,
+        frames=np.stack(film) if film else np.empty((0, *images.shape), np.float32),
+        seconds=time.perf_counter() - began,
+    )

@@ -14,9 +14,8 @@ from helpers.inversion import (
     check_start,
     check_walk,
     evenly_spaced,
+    finish,
     progress_steps,
-    stack_frames,
-    steps_taken,
 )
 
 METHODS = ("votes", "soft")
@@ -335,16 +334,7 @@ def invert(
     else:
         trace[steps] = trace[steps - 1]
         trace[steps, moving] = look(x[moving], targets[moving])[0]
-    return Inversion(
-        start=start,
-        images=x,
-        targets=targets,
-        probability=trace[-1].copy(),
-        trace=trace,
-        steps=steps_taken(trace, stop_at),
-        frames=stack_frames(frames, frame_steps, x),
-        seconds=time.perf_counter() - began,
-    )
+    return finish(start, x, targets, trace, stop_at, frames, frame_steps, began)
 
 
 def _look_at_votes(index, x, targets, k, fallback):

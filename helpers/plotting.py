@@ -471,9 +471,9 @@ def cost_and_runs(ax, cost, values, sides):
     for name, colour in zip(values, colours, strict=False):
         x, runs, side = cost[name], values[name], sides.get(name, "right")
         ax.plot(np.full(len(runs), x), runs, ".", color=colour, alpha=0.6)
-        ax.plot(x, runs.mean(), marker="_", markersize=18, markeredgewidth=3, color=colour)
+        ax.plot(x, runs.mean(), marker="_", markersize=13, markeredgewidth=3, color=colour)
         y = {"above": runs.max(), "below": runs.min()}.get(side, runs.mean())
-        away = {"left": (-11, 0), "right": (11, 0), "above": (0, 4), "below": (0, -4)}[side]
+        away = {"left": (-9, 0), "right": (9, 0), "above": (0, 4), "below": (0, -4)}[side]
         ha, va = aligned[side]
         ax.annotate(name, (x, y), away, textcoords="offset points", ha=ha, va=va, fontsize=10)
     ax.set(xscale="log", xlabel=f"{cost.name} (log scale)")
