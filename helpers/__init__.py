@@ -38,7 +38,7 @@ def unsupported():
 
 def current_seed():
     """The seed of this session: the one given to `setup`, or ``$COURSE_SEED``."""
-    return int(os.environ.get("COURSE_SEED", _seed))
+    return int(os.environ.get("COURSE_SEED") or _seed)
 
 
 def interactive():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import io
 import os
 import socket
@@ -50,7 +51,15 @@ SOURCES = {
     ),
 }
 
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class NotUsable(Exception):
@@ -211,6 +220,16 @@ def _read(path, source, profile):
             f"archive with {', '.join(KEYS)}, about {source.size}. The file was left as it is."
         ) from error
     expected = source.sha256[profile]
+    # the digest knows neither shapes nor types
+    whole = all(
+        array.dtype == np.uint8 and array.shape[1:] == ((28, 28) if key[0] == "x" else ())
+        for key, array in arrays.items()
+    )
+    if not whole:
+        raise NotUsable(
+            f"{path.name} holds arrays of another shape or type: expected uint8 images of 28 x 28 "
+            "and their labels. The file was left as it is."
+        )
     if (found := digest(arrays)) != expected:
         raise NotUsable(
             f"{path.name} holds other data: expected arrays with SHA-256 {expected[:12]}…, "
@@ -262,7 +281,7 @@ def _answers(url):
     def ask():
         request = urllib.request.Request(url, method="HEAD")
         with (
-            contextlib.suppress(OSError),
+            contextlib.suppress(OSError, http.client.HTTPException),
             urllib.request.urlopen(request, timeout=TIMEOUT) as answer,
         ):
             if answer.status == 200:

@@ -328,7 +328,7 @@ def load_or_train(name, dataset: Dataset, seed=None):
         try:
             save_weights(model, kept)
         except OSError as error:
-            print(f"The trained network could not be kept in {kept.parent.name}: {error}")
+            print(f"The trained network could not be kept: {error}")
         origin = f"trained in {run.seconds:.0f} s"
     score = accuracy(model, dataset.x_test, dataset.y_test)
     print(f"{name}, seed {seed}: {origin}; test accuracy {score:.2%}")
@@ -366,8 +366,11 @@ def _card_matches(weights, recipe, seed):
     """Whether a shipped network was trained with the settings that the code has now."""
     if not (weights.exists() and card_path(weights).exists()):
         return False
-    card = json.loads(card_path(weights).read_text())
-    return card["recipe"] == asdict(recipe) and card["seed"] == seed
+    try:
+        card = json.loads(card_path(weights).read_text())
+        return card["recipe"] == asdict(recipe) and card["seed"] == seed
+    except (ValueError, KeyError):  # a damaged card vouches for nothing
+        return False
 
 
 def _load_weights(model, path):

@@ -52,6 +52,7 @@ class NeighbourIndex:
         tf = tensorflow()
         self.images = images
         self.labels = labels.astype(np.int64)
+        self._classes = {}
         self._flat = tf.constant(images.reshape(len(images), -1))
         self._squares = tf.reduce_sum(self._flat**2, axis=1)
         large = len(images) >= SHADOWS_FROM
@@ -60,13 +61,17 @@ class NeighbourIndex:
     def __len__(self):
         return len(self.images)
 
-    @functools.lru_cache(maxsize=10)  # noqa: B019 - an index lives as long as its notebook
     def of_class(self, cls):
         """Return the index of one class's images, and their places in this index."""
-        places = np.flatnonzero(self.labels == cls)
-        if len(places) == 0:
-            raise ValueError(f"targets must be classes of the index; it holds no image of {cls}")
-        return NeighbourIndex(self.images[places], self.labels[places]), places
+        if cls not in self._classes:
+            places = np.flatnonzero(self.labels == cls)
+            if len(places) == 0:
+                raise ValueError(
+                    f"targets must be classes of the index; it holds no image of {cls}"
+                )
+            own = NeighbourIndex(self.images[places], self.labels[places])
+            self._classes[cls] = own, places
+        return self._classes[cls]
 
     def search(self, queries, k):
         """Find the k nearest images of every query.

@@ -72,11 +72,14 @@ def show(figure, alt, name=None):
 def _show_png(png, alt, name):
     if not alt.strip():
         raise ValueError("alt must say what the figure shows; it is empty")
-    if name:
-        folder = figures_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.png").write_bytes(png)
     display({"image/png": png, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
+    if name:
+        file = figures_folder() / f"{name}.png"
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png)
+        except OSError as error:  # a course folder that cannot be written to
+            print(f"The figure was not saved as {file.name}: {error.strerror}")
 
 
 def squeeze_digits(images):

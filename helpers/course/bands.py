@@ -18,12 +18,14 @@ def main(arguments):
     if arguments.seeds < 2:
         raise ValueError(f"--seeds must be 2 or more, not {arguments.seeds}: a band has a width")
     paths = notebooks.find(arguments.notebooks)
+    profiles = (arguments.profile,) if arguments.profile else ("lite", "full")
+    for profile in profiles:
+        run.settle_profile(profile, strict=True)  # before hours of work, not after
     record = notebooks.BUILD / "bands.jsonl"
     record.parent.mkdir(exist_ok=True)
     record.unlink(missing_ok=True)
     failures = []
-    for profile in (arguments.profile,) if arguments.profile else ("lite", "full"):
-        run.settle_profile(profile, strict=True)
+    for profile in profiles:
         for seed in range(arguments.seeds):
             for path in paths:
                 outcome = run.execute(

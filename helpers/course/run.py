@@ -231,7 +231,8 @@ def _stderr(notebook):
     for number, cell in enumerate(notebooks.code_cells(notebook), 1):
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr":
-                yield f"In [{number}] wrote to stderr: {output.text.strip().splitlines()[0]}"
+                first = next(iter(output.text.strip().splitlines()), "only white space")
+                yield f"In [{number}] wrote to stderr: {first}"
 
 
 def _remarks(outcome, stated):

@@ -7,13 +7,15 @@ from dataclasses import asdict
 
 import numpy as np
 
-from helpers import data, models, tensorflow
+from helpers import data, models, setup, tensorflow
 from helpers.checks import bands
 
 
 def add_parser(commands):
     parser = commands.add_parser("train", help="train the networks over seeds, note the runs")
-    parser.add_argument("names", nargs="*", help="networks; default: all of them")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"default: all of {', '.join(models.RECIPES)}"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default: 0")
     parser.add_argument(
         "--ship", action="store_true", help="copy the weights to data/pretrained, with a card"
@@ -22,11 +24,16 @@ def add_parser(commands):
 
 
 def main(arguments):
-    dataset = data.load("mnist")
     names = arguments.names or list(models.RECIPES)
+    if unknown := set(names) - set(models.RECIPES):
+        raise ValueError(f"name must be one of {sorted(models.RECIPES)}, not {sorted(unknown)}")
+    setup()  # the same seeds and determinism as in a notebook
+    dataset = data.load("mnist")
     for seed in arguments.seeds:
         for name in names:
-            if bands.run(dataset.profile, name, seed, asdict(models.RECIPES[name])) is None:
+            recorded = bands.run(dataset.profile, name, seed, asdict(models.RECIPES[name]))
+            kept = models.kept_path(name, dataset, seed)
+            if recorded is None or (arguments.ship and not kept.exists()):
                 _train(name, dataset, seed)
             if arguments.ship:
                 ship(name, dataset, seed)
@@ -34,6 +41,8 @@ def main(arguments):
 
 def _train(name, dataset, seed):
     model = models.load_or_train(name, dataset, seed)
+    if not models.kept_path(name, dataset, seed).exists():  # it came from data/pretrained
+        models.save_weights(model, models.kept_path(name, dataset, seed))
     predicted = models.predict(model, dataset.x_test).argmax(axis=1)
     wrong = np.flatnonzero(predicted != dataset.y_test)
     bands.record_run(
