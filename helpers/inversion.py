@@ -212,9 +212,9 @@ def check_images(images, name):
     return images.astype(np.float32, copy=False)
 
 
-def check_start(start, targets):
-    """Return valid starting images and one target for each, or raise a ValueError."""
-    start = check_images(start, "start")
+def check_start(start, targets, name="start"):
+    """Return valid images and one target for each, or raise a ValueError."""
+    start = check_images(start, name)
     targets = np.asarray(targets)
     if targets.dtype.kind not in "iu" or targets.shape not in ((), (len(start),)):
         raise ValueError(

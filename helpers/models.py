@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from helpers import ROOT, current_seed, progress_bar, tensorflow
 from helpers.data import Dataset
 
 PRETRAINED = ROOT / "data" / "pretrained"
+WARP = {"rotation": 12.0, "shift": 0.05, "zoom": 0.10, "shear": 0.10}
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Recipe:
     warmup_steps : int
     warp : bool
         Turn, move, zoom and shear every training image at random, anew in each epoch.
+    noise : float
+        Standard deviation of the Gaussian noise that is added to every training image.
+    attack_radius, attack_steps : float, int
+        Adversarial training: see `perturb`. Each image has a radius of its own, drawn from 0 to
+        `attack_radius`, so that clean images stay among the training images.
     validation : bool
         Hold out the last twelfth of the training images (see `Dataset.split`).
     """
@@ -40,7 +47,14 @@ class Recipe:
     learning_rate: float = 1e-3
     warmup_steps: int = 0
     warp: bool = False
+    noise: float = 0.0
+    attack_radius: float = 0.0
+    attack_steps: int = 3
     validation: bool = True
+
+    def settings(self):
+        """Everything that decides what is trained, as a dictionary for cards and file names."""
+        return {**asdict(self), "warp": WARP if self.warp else None}
 
 
 @dataclass(frozen=True)
@@ -129,6 +143,8 @@ BUILDERS: dict[str, Callable] = {
     "cnn_longer": build_cnn,
     "cnn_cosine": build_cnn,
     "cnn_tuned": build_cnn,
+    "noisy": build_cnn,
+    "robust": build_cnn,
     "judge_cnn": build_judge_cnn,
     "judge_mlp": build_judge_mlp,
     **ABLATIONS,
@@ -141,6 +157,10 @@ RECIPES: dict[str, Recipe] = {
     "cnn_cosine": Recipe(epochs=14, learning_rate=3e-3, warmup_steps=200, validation=False),
     "cnn_tuned": Recipe(
         epochs=14, learning_rate=3e-3, warmup_steps=200, warp=True, validation=False
+    ),
+    "noisy": Recipe(epochs=6, noise=0.4),
+    "robust": Recipe(
+        epochs=6, learning_rate=2e-3, warmup_steps=200, attack_radius=4.0, attack_steps=3
     ),
     "judge_cnn": Recipe(epochs=6),
     "judge_mlp": Recipe(epochs=8),
@@ -175,9 +195,13 @@ def train(model, x, y, recipe, *, seed=None, progress=True) -> TrainingRun:
     keras.utils.set_random_seed(current_seed() if seed is None else seed)
     from_logits = isinstance(model.layers[-1], keras.layers.Softmax)
     network = keras.Model(model.inputs, model.layers[-1].input) if from_logits else model
-    if recipe.warp:
+    changes = [warp_layer(**WARP)] if recipe.warp else []
+    changes += [keras.layers.GaussianNoise(recipe.noise)] if recipe.noise else []
+    if changes or recipe.attack_radius:
         inputs = keras.Input((28, 28, 1))
-        network = keras.Model(inputs, network(warp_layer()(inputs)))
+        changed = functools.reduce(lambda x, layer: layer(x), changes, inputs)
+        kind = _adversarial(recipe) if recipe.attack_radius else keras.Model
+        network = kind(inputs, network(changed))
     share = 1 / 12 if recipe.validation else 0.0
     steps = recipe.epochs * -(-int(len(x) * (1 - share)) // recipe.batch_size)
     network.compile(
@@ -205,6 +229,64 @@ def train(model, x, y, recipe, *, seed=None, progress=True) -> TrainingRun:
     return TrainingRun(fitted.history, time.perf_counter() - began)
 
 
+def perturb(model, x, y, radius, steps=3):
+    """Change images so that a network takes them for anything but their label.
+
+    Parameters
+    ----------
+    model : callable on a batch (n, 28, 28, 1) that returns probabilities (n, classes)
+    x : tensor of shape (n, 28, 28, 1), values in [0, 1]
+    y : tensor of shape (n,), labels
+    radius : float, or tensor of shape (n, 1, 1, 1)
+        The Euclidean length that no change may exceed.
+    steps : int
+
+    Returns
+    -------
+    tensor of shape (n, 28, 28, 1), values in [0, 1]
+
+    Notes
+    -----
+    Projected gradient descent in the Euclidean norm (Madry et al., 2018). A step has twice the
+    length that would just reach the radius, so that it can go around corners.
+    """
+    tf = tensorflow()
+    import keras
+
+    moved = x
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            tape.watch(moved)
+            loss = keras.losses.sparse_categorical_crossentropy(y, model(moved))
+        change = moved - x + 2 * radius / steps * _to_length_1(tape.gradient(loss, moved))
+        change *= tf.minimum(1.0, radius / (_length(change) + 1e-10))
+        moved = tf.clip_by_value(x + change, 0.0, 1.0)
+    return moved
+
+
+def _length(images):
+    tf = tensorflow()
+    return tf.sqrt(tf.reduce_sum(images**2, axis=(1, 2, 3), keepdims=True))
+
+
+def _to_length_1(images):
+    return images / (_length(images) + 1e-10)
+
+
+def _adversarial(recipe):
+    """Return the kind of Model that trains on perturbed images instead of the given ones."""
+    tf = tensorflow()
+    import keras
+
+    class Adversarial(keras.Model):
+        def train_step(self, data):
+            x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+            radius = tf.random.uniform((tf.shape(x)[0], 1, 1, 1), 0, recipe.attack_radius)
+            return super().train_step((perturb(self, x, y, radius, recipe.attack_steps), y))
+
+    return Adversarial
+
+
 def _learning_rate(recipe, steps):
     """Return a constant, or a line up to the peak and a cosine down to 0 (Loshchilov, 2017)."""
     import keras
@@ -218,7 +300,7 @@ def _learning_rate(recipe, steps):
     )
 
 
-def warp_layer(rotation=12.0, shift=0.05, zoom=0.10, shear=0.10):
+def warp_layer(rotation, shift, zoom, shear):
     """Build a layer that gives every image of a training batch its own small affine warp.
 
     One batched projective transform; Keras' own random layers do the same one by one and take
@@ -342,7 +424,7 @@ def models_folder():
 
 def kept_path(name, dataset, seed):
     """Path of the weights that `load_or_train` keeps; other settings give another path."""
-    settings = {**asdict(RECIPES[name]), "images": len(dataset.x_train)}
+    settings = {**RECIPES[name].settings(), "images": len(dataset.x_train)}
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
     file = f"{dataset.name}-{_file_name(name, seed)}-{key}.weights.h5"
     return models_folder() / dataset.profile / file
@@ -368,7 +450,7 @@ def _card_matches(weights, recipe, seed):
         return False
     try:
         card = json.loads(card_path(weights).read_text())
-        return card["recipe"] == asdict(recipe) and card["seed"] == seed
+        return card["recipe"] == recipe.settings() and card["seed"] == seed
     except (ValueError, KeyError):  # a damaged card vouches for nothing
         return False
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ET
 from types import SimpleNamespace
 
@@ -63,13 +64,29 @@ def course(tmp_path, monkeypatch):
 # --- finding notebooks
 
 
-def test_find_takes_numbers_names_and_paths():
+def test_find_takes_numbers_names_and_paths(course, monkeypatch):
     paths = [save(name, ("1",)) for name in ("02_b", "01_a", "further/07_c")]
     assert notebooks.find() == [paths[1], paths[0]]
     assert notebooks.find(everything=True) == [paths[1], paths[0], paths[2]]
+    monkeypatch.chdir(course)
     assert notebooks.find(["7", "notebooks/02_b.ipynb", "02"]) == [paths[0], paths[2]]
-    with pytest.raises(ValueError, match=r"not \['9'\]"):
-        notebooks.find(["9", "1"])
+    assert notebooks.find(["02_b", str(paths[1]), "07_c.ipynb"]) == [paths[1], paths[0], paths[2]]
+
+
+@pytest.mark.parametrize(
+    "wanted", ["9", "", "02_other", "elsewhere/02_b.ipynb", "copy/02_b.ipynb", "02_copy.ipynb"]
+)
+def test_what_is_no_notebook_of_the_course_is_named(course, monkeypatch, wanted):
+    save("02_b", ("1",))
+    (course / "copy").mkdir()
+    for foreign in ("copy/02_b.ipynb", "02_copy.ipynb"):
+        (course / foreign).write_text("another notebook with this number")
+    monkeypatch.chdir(course)
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "2", wanted])
+    assert stop.value.code == (
+        f"error: notebooks must be from ['02_b'], or their numbers, not [{wanted!r}]"
+    )
 
 
 def test_a_file_that_is_no_notebook_is_named():
@@ -127,11 +144,41 @@ def test_run_uses_this_python_this_course_and_the_notebooks_folder(course):
     ]
 
 
+def test_the_memory_of_a_kernel_is_watched_although_a_process_ends(monkeypatch):
+    import psutil
+
+    class Kernel:
+        looks = 0
+
+        def __init__(self, pid):
+            Kernel.looks += 1
+            if Kernel.looks == 1:
+                raise psutil.NoSuchProcess(pid)
+
+        def children(self, recursive):
+            if Kernel.looks == 2:
+                raise psutil.AccessDenied
+            return []
+
+        def memory_info(self):
+            looked_thrice.set()
+            return SimpleNamespace(rss=7)
+
+    looked_thrice = threading.Event()
+    monkeypatch.setattr(psutil, "Process", Kernel)
+    memory = run._Memory(SimpleNamespace(provisioner=SimpleNamespace(pid=1)))
+    with memory:
+        assert looked_thrice.wait(10)
+    memory.join()
+    assert memory.peak == 7
+
+
 def test_inplace_writes_the_same_file_twice():
     sources = (
         "import pandas as pd; pd.DataFrame({'a': [1]}).style",
         "import warnings; warnings.warn('careless')",
         "object()",
+        "print(object(), 'at 0x', hex(255))",
         "for i in range(300): print(i, flush=True)",
     )
     path = save("01_a", *[(source,) for source in sources])
@@ -141,12 +188,14 @@ def test_inplace_writes_the_same_file_twice():
     assert first != before
     main(["run", "--inplace"])
     assert path.read_bytes() == first
-    table, noisy, thing, loop = notebooks.read(path).cells
+    cells = notebooks.read(path).cells
+    table, noisy, thing, printed, loop = cells
     assert 'id="T_00001"' in table.outputs[0].data["text/html"]
     assert noisy.outputs == []
     assert thing.outputs[0].data["text/plain"] == "<object at 0x0>"
+    assert printed.outputs[0].text == "<object object at 0x0> at 0x 0xff\n"
     assert len(loop.outputs) == 1
-    assert [cell.execution_count for cell in (table, noisy, thing, loop)] == [1, 2, 3, 4]
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, 5]
 
 
 def test_inplace_keeps_a_notebook_that_fails_as_it_was():
@@ -387,6 +436,15 @@ def old_package(monkeypatch):
     )
 
 
+def no_psutil(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+
+
+def no_jupyter(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jupyter_client", None)
+    monkeypatch.setitem(sys.modules, "jupyter_client.kernelspec", None)
+
+
 def other_python(monkeypatch):
     monkeypatch.setattr(sys, "prefix", "/another/environment")
 
@@ -406,6 +464,8 @@ def other_helpers(monkeypatch):
         (no_memory, "close other programs"),
         (no_disk, "delete something"),
         (old_package, "tensorflow is 2.15.0, expected ~=2.21.0: python -m pip install"),
+        (no_psutil, "psutil is not installed: python -m pip install -r requirements.txt"),
+        (no_jupyter, "is not installed: python -m pip install -r requirements.txt"),
         (other_python, "another Python"),
         (other_helpers, "other helpers"),
     ],
@@ -476,6 +536,38 @@ def test_help_does_not_import_tensorflow():
     assert done.stdout.splitlines()[-1] == "[]"
     for command in ("run", "release", "doctor", "bench", "bands", "train"):
         assert f"\n    {command} " in done.stdout
+
+
+def test_only_an_objection_of_a_command_is_one_line_and_a_bug_keeps_its_traceback(monkeypatch):
+    save("01_a", ("1",))
+    monkeypatch.setattr(run, "settle_profile", lambda wanted, strict: data.load("cifar"))
+    with pytest.raises(ValueError, match="cifar"):  # raised by a helper
+        main(["run"])
+    monkeypatch.setattr(run, "settle_profile", lambda wanted, strict: "lite")
+    monkeypatch.setattr(run, "LAYOUT", "{:d}")
+    with pytest.raises(ValueError, match="format code"):  # raised by Python, in a command's line
+        main(["run"])
+    with pytest.raises(SystemExit, match="error: --inplace cannot be combined"):
+        main(["run", "--inplace", "--path", "must"])
+
+
+def test_a_bad_profile_in_the_environment_is_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_PROFILE", "fast")
+    with pytest.raises(SystemExit):
+        main(["doctor"])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.endswith("error: COURSE_PROFILE must be 'full' or 'lite', not 'fast'")
+
+
+def test_a_missing_package_that_every_command_needs_is_one_line():
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['numpy'], sys.argv = None, ['course', 'doctor']\n"
+        "runpy.run_module('helpers.course', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr == "numpy is not installed: python -m pip install -r requirements.txt\n"
 
 
 @pytest.mark.parametrize("version", [(3, 10, 9), (3, 14, 0)])

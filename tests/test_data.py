@@ -3,16 +3,18 @@ import errno
 import socket
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import helpers
 from helpers import data
 
 
 @pytest.fixture
 def ladder(tmp_path, monkeypatch):
-    """A small 'full' dataset, an empty cache, no shared folder and no network."""
+    """A small 'full' dataset, empty caches, no shared folder and no network."""
     rng = np.random.default_rng(0)
     arrays = {
         "x_train": rng.integers(0, 256, (30, 28, 28), dtype=np.uint8),
@@ -24,6 +26,7 @@ def ladder(tmp_path, monkeypatch):
     digests = {**source.sha256, "full": data.digest(arrays)}
     monkeypatch.setitem(data.SOURCES, "mnist", dataclasses.replace(source, sha256=digests))
     monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(data, "KERAS", tmp_path / "keras")
     monkeypatch.setattr(data, "_answers", lambda url: False)
     monkeypatch.setenv("COURSE_PROFILE", "full")
     monkeypatch.delenv("COURSE_DATA", raising=False)
@@ -103,6 +106,23 @@ def test_a_shared_folder_without_the_file_is_named(ladder, tmp_path, monkeypatch
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     assert data.load("mnist").source == "data/cache"
     assert f"There is no mnist.npz in {tmp_path}." in capsys.readouterr().out
+
+
+def test_what_keras_downloaded_before_is_used_without_a_network(ladder, tmp_path, capsys):
+    path = put(tmp_path / "keras", ladder)
+    mnist = data.load("mnist")
+    assert (mnist.profile, mnist.source) == ("full", "the cache of Keras")
+    truncate(path)
+    assert data.load("mnist").profile == "lite"
+    assert "the cache of Keras is not used. mnist.npz cannot be read" in capsys.readouterr().out
+
+
+def test_keras_keeps_its_downloads_where_we_look_for_them():
+    helpers.tensorflow()
+    import keras
+
+    home = keras.src.backend.config.keras_home()  # Keras has no public name for it
+    assert Path(home) / "datasets" == data.KERAS
 
 
 def truncate(path):

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+import helpers
 from helpers import models
 
 PARAMETERS = {
@@ -86,7 +87,7 @@ def test_the_history_has_validation_values_only_with_a_validation_part(small):
 
 
 def test_the_warp_moves_images_only_in_training(sample):
-    layer = models.warp_layer()
+    layer = models.warp_layer(**models.WARP)
     images = sample.x_train[:16]
     assert np.array_equal(layer(images, training=False), images)
     warped = np.asarray(layer(images, training=True))
@@ -101,6 +102,65 @@ def test_the_warp_without_any_change_is_the_identity(sample):
     layer = models.warp_layer(rotation=0, shift=0, zoom=0, shear=0)
     images = sample.x_train[:4]
     assert np.allclose(layer(images, training=True), images, atol=1e-5)
+
+
+def test_an_attack_stays_near_its_image_and_raises_the_loss(sample, linear_model):
+    tf = helpers.tensorflow()
+    x, y = sample.x_test[:40], sample.y_test[:40]
+    radius = np.repeat([0.0, 0.5, 1.5, 3.0], 10).astype(np.float32).reshape(40, 1, 1, 1)
+    moved = models.perturb(linear_model[0], tf.constant(x), y, radius, steps=4).numpy()
+    length = np.linalg.norm((moved - x).reshape(40, -1), axis=1)
+    assert np.all(length <= radius.ravel() + 1e-4)
+    assert np.all(length[10:] > 0.5 * radius.ravel()[10:])
+    assert moved.min() >= 0 and moved.max() <= 1
+    p_before, p_after = (
+        models.predict(linear_model[0], images)[np.arange(40), y] for images in (x, moved)
+    )
+    assert np.all(p_after[10:] < p_before[10:])
+    assert np.array_equal(p_after[:10], p_before[:10])
+
+
+def test_adversarial_training_makes_attacks_harder(sample):
+    def accuracy_under_attack(**settings):
+        keras.utils.set_random_seed(0)
+        model = models.BUILDERS["no_dense"]()
+        recipe = models.Recipe(epochs=4, learning_rate=3e-3, validation=False, **settings)
+        models.train(model, sample.x_train, sample.y_train, recipe, seed=0)
+        attacked = models.perturb(model, tf.constant(x), y, radius=2.0).numpy()
+        return models.accuracy(model, x, y), models.accuracy(model, attacked, y)
+
+    tf = helpers.tensorflow()
+    import keras
+
+    x, y = sample.x_test[:300], sample.y_test[:300]
+    clean, attacked = accuracy_under_attack()
+    robust_clean, robust_attacked = accuracy_under_attack(attack_radius=4.0, attack_steps=2)
+    assert robust_attacked > attacked + 0.2
+    assert robust_clean > clean - 0.1
+
+
+def test_training_noise_leaves_predictions_without_noise(sample):
+    model = models.BUILDERS["no_dense"]()
+    recipe = models.Recipe(epochs=1, noise=0.4, validation=False)
+    models.train(model, sample.x_train[:200], sample.y_train[:200], recipe, seed=0)
+    x = sample.x_test[:5]
+    assert np.array_equal(models.predict(model, x), models.predict(model, x))
+
+
+def test_every_setting_of_a_recipe_gives_another_file(sample, monkeypatch):
+    paths = set()
+    for recipe in (
+        models.Recipe(1),
+        models.Recipe(2),
+        models.Recipe(1, noise=0.1),
+        models.Recipe(1, attack_radius=1.0),
+        models.Recipe(1, warp=True),
+    ):
+        monkeypatch.setitem(models.RECIPES, "cnn", recipe)
+        paths.add(models.kept_path("cnn", sample, 0))
+    monkeypatch.setitem(models.WARP, "shift", 0.08)
+    paths.add(models.kept_path("cnn", sample, 0))
+    assert len(paths) == 6
 
 
 def test_a_network_is_trained_once_and_then_loaded(small, capsys):
@@ -168,7 +228,7 @@ SHIPPED = sorted(models.PRETRAINED.glob("*.weights.h5"))
 def test_every_shipped_network_has_a_card_that_fits_the_code(weights):
     card = json.loads(models.card_path(weights).read_text())
     name = card["network"]
-    assert card["recipe"] == dataclasses.asdict(models.RECIPES[name])
+    assert card["recipe"] == models.RECIPES[name].settings()
     model = models.BUILDERS[name]()
     model.load_weights(weights)
     assert card["parameters"] == model.count_params()

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
+from pathlib import Path
 
-from helpers.course import bands, bench, doctor, release, run, train
+try:
+    from helpers import data
+    from helpers.course import bands, bench, doctor, release, run, train
+except ModuleNotFoundError as error:
+    # not even the doctor could be imported, to say it
+    raise SystemExit(
+        f"{error.name} is not installed: python -m pip install -r requirements.txt"
+    ) from error
 
 
 def main(argv=None):
@@ -22,11 +31,26 @@ def main(argv=None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
+        data.current_profile()
+    except ValueError as error:
+        parser.error(str(error))
+    try:
         arguments.main(arguments)
     except ValueError as error:
+        if not _objects(error):
+            raise
         raise SystemExit(f"error: {error}") from error
     except KeyboardInterrupt:
         raise SystemExit("Stopped.") from None
+
+
+def _objects(error):
+    """Whether a command raised the error itself, to object to what it was asked to do.
+
+    An error from anywhere else is a bug, whose traceback is needed.
+    """
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Path(last.filename).parent == Path(__file__).parent and last.line.startswith("raise ")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ REFERENCE_SPEED = 6000.0
 MEMORY_NEEDED, MEMORY_WANTED = 2e9, 4e9  # bytes
 DISK_NEEDED = 1e9  # bytes: downloads, trained networks, executed copies
 WINDOWS_PATH = 70  # characters
+INSTALL = "python -m pip install -r requirements.txt"
 WHO_ARE_YOU = "import sys; print(sys.prefix); import helpers; print(helpers.__file__)"
 
 
@@ -36,7 +37,7 @@ def add_parser(commands):
 def main(arguments):
     missing = False
     for check in (packages, kernel, datasets, memory, disk, path_length):
-        for sign, sentence in check():
+        for sign, sentence in _lines(check):
             print(f"{sign} {sentence}", flush=True)
             missing |= sign == MISSING
     if missing:
@@ -44,6 +45,14 @@ def main(arguments):
     print("Measuring for ten seconds …", flush=True)
     for line in minutes_here(training_speed()):
         print(line)
+
+
+def _lines(check):
+    """Yield the lines of a check; where it needs a package that is missing, that is its line."""
+    try:
+        yield from check()
+    except ModuleNotFoundError as error:
+        yield MISSING, f"{error.name} is not installed: {INSTALL}"
 
 
 def packages():
@@ -62,7 +71,7 @@ def packages():
         if version is None or not pin.specifier.contains(version, prereleases=True):
             wrong.append(f"{pin.name} is {version or 'not installed'}, expected {pin.specifier}")
     for sentence in wrong:
-        yield MISSING, f"{sentence}: python -m pip install -r requirements.txt"
+        yield MISSING, f"{sentence}: {INSTALL}"
     if not wrong:
         yield GOOD, f"{len(pins)} packages as requirements.txt has them"
 
@@ -80,11 +89,7 @@ def kernel():
         python = sys.executable  # so does Jupyter
     try:
         answer = subprocess.run(
-            [
-                python,
-                "-c",
-                "import sys; print(sys.prefix); import helpers; print(helpers.__file__)",
-            ],
+            [python, "-c", WHO_ARE_YOU],
             cwd=notebooks.FOLDER,
             capture_output=True,
             text=True,

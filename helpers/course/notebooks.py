@@ -17,7 +17,8 @@ def find(wanted=(), everything=False):
     Parameters
     ----------
     wanted : sequence of str
-        Numbers, names or paths: ``"5"``, ``"05"``, ``"05_cnn_inversion.ipynb"``.
+        Numbers, names, or paths from the current folder: ``"5"``, ``"05"``,
+        ``"05_cnn_inversion"``, ``"notebooks/05_cnn_inversion.ipynb"``.
         Empty for all core notebooks.
     everything : bool
         With an empty `wanted`: also those in ``notebooks/further``.
@@ -29,19 +30,28 @@ def find(wanted=(), everything=False):
     Raises
     ------
     ValueError
-        If a wanted notebook does not exist, or there is none at all.
+        If a wanted notebook is not one of the course, or there is none at all.
     """
     core, further = (sorted(folder.glob("[0-9][0-9]_*.ipynb")) for folder in (FOLDER, _further()))
     if not wanted:
         if not core:
             raise ValueError(f"there is no notebook in {FOLDER}")
         return core + further if everything else core
-    by_number = {path.name[:2]: path for path in core + further}
-    numbers = {text: Path(text).name.partition("_")[0].zfill(2) for text in wanted}
-    unknown = [text for text, number in numbers.items() if number not in by_number]
+    chosen = {text: _meant_by(text, core + further) for text in wanted}
+    unknown = [text for text, path in chosen.items() if path is None]
     if unknown:
-        raise ValueError(f"notebooks must be from {sorted(by_number)}, not {unknown}")
-    return [by_number[number] for number in sorted(set(numbers.values()))]
+        names = [path.stem for path in core + further]
+        raise ValueError(f"notebooks must be from {names}, or their numbers, not {unknown}")
+    return sorted(set(chosen.values()), key=lambda path: path.name)
+
+
+def _meant_by(text, paths):
+    """Return the one of these paths that a number, a name or a path means, or None."""
+    given = Path(text)
+    if given.is_file() or given.name != text:  # a path is that file, whatever its number is
+        return next((path for path in paths if path.resolve() == given.resolve()), None)
+    number = text.zfill(2)
+    return next((p for p in paths if number == p.name[:2] or text in (p.name, p.stem)), None)
 
 
 def _further():

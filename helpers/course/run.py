@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -210,14 +211,13 @@ class _Memory(threading.Thread):
     def run(self):
         import psutil
 
-        kernel = psutil.Process(self.manager.provisioner.pid)
         while not self._ended.wait(0.2):
-            try:
+            # a child may end while it is read: the next look comes soon
+            with contextlib.suppress(psutil.Error):
+                kernel = psutil.Process(self.manager.provisioner.pid)
                 # on Windows the Python of a virtual environment is a child of its launcher
                 family = [kernel, *kernel.children(recursive=True)]
                 self.peak = max(self.peak, sum(one.memory_info().rss for one in family))
-            except psutil.Error:
-                return
 
 
 def _reason(error):
@@ -292,6 +292,8 @@ def normalise(notebook):
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
+            if output.output_type == "stream":
+                output.text = _without_addresses(output.text)
             for kind in ("text/html", "text/plain"):
                 if kind in output.get("data", {}):
                     output.data[kind] = _normalise_text(output.data[kind], table_ids)
@@ -311,4 +313,8 @@ def _normalise_text(text, table_ids):
         lambda found: f"T_{table_ids.setdefault(found[1], len(table_ids) + 1):05d}",
         text,
     )
+    return _without_addresses(text)
+
+
+def _without_addresses(text):
     return re.sub(r"\bat 0x[0-9A-Fa-f]+", "at 0x0", text)

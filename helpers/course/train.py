@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 
@@ -31,7 +30,7 @@ def main(arguments):
     dataset = data.load("mnist")
     for seed in arguments.seeds:
         for name in names:
-            recorded = bands.run(dataset.profile, name, seed, asdict(models.RECIPES[name]))
+            recorded = bands.run(dataset.profile, name, seed, models.RECIPES[name].settings())
             kept = models.kept_path(name, dataset, seed)
             if recorded is None or (arguments.ship and not kept.exists()):
                 _train(name, dataset, seed)
@@ -50,7 +49,7 @@ def _train(name, dataset, seed):
         name,
         {
             "seed": seed,
-            "recipe": asdict(models.RECIPES[name]),
+            "recipe": models.RECIPES[name].settings(),
             "accuracy": round(1 - len(wrong) / len(predicted), 4),
             "wrong": wrong.tolist(),
         },
@@ -69,7 +68,7 @@ def ship(name, dataset, seed):
     model = models.BUILDERS[name]()
     model.load_weights(kept)
     models.save_weights(model, target)
-    run = bands.run(dataset.profile, name, seed, asdict(models.RECIPES[name]))
+    run = bands.run(dataset.profile, name, seed, models.RECIPES[name].settings())
     card = {
         "network": name,
         "command": f"python -m helpers.course train {name} --seeds {seed} --ship",
@@ -77,7 +76,7 @@ def ship(name, dataset, seed):
         "seed": seed,
         "test_accuracy": run["accuracy"],
         "parameters": int(model.count_params()),
-        "recipe": asdict(models.RECIPES[name]),
+        "recipe": models.RECIPES[name].settings(),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
     models.card_path(target).write_text(json.dumps(card, indent=1) + "\n")

@@ -1,0 +1,116 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from helpers import inversion, realism
+
+
+def perfect(images):
+    """A judge that sees a 3 in everything."""
+    return np.eye(10, dtype=np.float32)[np.full(len(images), 3)]
+
+
+@pytest.fixture
+def threes(sample):
+    return sample.x_test[sample.y_test == 3][:20]
+
+
+def test_agreement_counts_decisions():
+    p = np.array([[0.4, 0.6], [0.9, 0.1], [0.2, 0.8]])
+    assert realism.agreement(p, np.array([1, 0, 0])) == pytest.approx(2 / 3)
+
+
+def test_the_trust_score_is_the_quotient_of_two_distances(sample, threes):
+    scores, distances = realism.trust_scores(threes, np.full(20, 3), sample)
+    for image, score, distance in zip(threes, scores, distances, strict=True):
+        apart = np.sqrt(((sample.x_train - image) ** 2).sum(axis=(1, 2, 3)))
+        own, other = apart[sample.y_train == 3].min(), apart[sample.y_train != 3].min()
+        assert distance == pytest.approx(own, abs=1e-4)
+        assert score == pytest.approx(other / own, rel=1e-4)
+
+
+def test_digits_are_more_like_their_own_class_than_like_the_next(sample, threes):
+    right, wrong = np.full(20, 3), np.full(20, 4)
+    assert np.median(realism.trust_scores(threes, right, sample)[0]) > 1
+    assert np.median(realism.trust_scores(threes, wrong, sample)[0]) < 1
+    assert np.median(realism.reconstruction_scores(threes, right, sample)[1]) < 0.9
+    assert np.median(realism.reconstruction_scores(threes, wrong, sample)[1]) > 1.1
+
+
+def test_reconstruction_scores_are_those_of_principal_components(sample, threes):
+    """Against principal components from a singular value decomposition."""
+
+    def redraw(part, flat):
+        centre = part.mean(axis=0)
+        axes = np.linalg.svd(part - centre, full_matrices=False)[2][: realism.COMPONENTS]
+        return np.clip((flat - centre) @ axes.T @ axes + centre, 0, 1)
+
+    flat = threes.reshape(20, -1).astype(np.float64)
+    train = sample.x_train.reshape(4000, -1).astype(np.float64)
+    drawn = [redraw(train[sample.y_train == c], flat) for c in range(10)]
+    of_all = redraw(train, flat)
+    errors = np.array([((flat - picture) ** 2).sum(axis=1) for picture in drawn])
+    error, im1, im2 = realism.reconstruction_scores(threes, np.full(20, 3), sample)
+    assert np.allclose(error, ((flat - of_all) ** 2).mean(axis=1), rtol=1e-2)
+    assert np.allclose(im1, errors[3] / np.delete(errors, 3, axis=0).min(axis=0), rtol=1e-2)
+    assert np.allclose(im2, ((drawn[3] - of_all) ** 2).sum(axis=1) / flat.sum(axis=1), rtol=1e-2)
+
+
+def test_total_variation_of_images_done_by_hand():
+    even = np.full((1, 28, 28, 1), 0.7, np.float32)
+    chessboard = (np.indices((28, 28)).sum(axis=0) % 2).astype(np.float32)[None, :, :, None]
+    half = np.zeros((1, 28, 28, 1), np.float32)
+    half[:, :, 14:] = 1  # one edge in 27 pairs of columns
+    scores = realism.total_variation(np.concatenate([even, chessboard, half]))
+    assert np.allclose(scores, [0, 2, 1 / 27])
+
+
+def test_real_digits_have_the_asked_classes_and_do_not_repeat(sample):
+    targets = np.array([3, 1, 3, 3, 9])
+    images = realism.real_digits(sample, targets)
+    for image, target in zip(images, targets, strict=True):
+        same = np.flatnonzero((sample.x_test == image).all(axis=(1, 2, 3)))
+        assert sample.y_test[same[0]] == target
+    assert len(np.unique(images.reshape(5, -1), axis=0)) == 5
+
+
+def test_the_scorecard_has_its_anchors_and_says_how_good_the_judges_are(sample, threes):
+    sets = {"threes": threes, "noise again": inversion.noise(20, 1)}
+    table = realism.scorecard(sets, 3, {"always 3": perfect}, sample)
+    anchors = ["real digits", "noise", "judge's test accuracy"]
+    assert list(table.index) == ["threes", "noise again", *anchors]
+    assert list(table.columns) == [
+        "always 3",
+        "k-NN vote",
+        "trust score",
+        "distance",
+        "AE error",
+        "IM1",
+        "IM2",
+        "total variation",
+    ]
+    assert np.all(table.loc[anchors[:2], "always 3"] == 1)
+    assert table.loc[anchors[2], "always 3"] == np.mean(sample.y_test == 3)
+    assert table.loc[anchors[2], "k-NN vote"] > 0.9
+    assert table.loc[anchors[2]].notna().sum() == 2
+    real, noise = table.loc["real digits"], table.loc["noise"]
+    assert real["trust score"] > 1.1 > noise["trust score"]
+    assert real["IM1"] < 0.8 < noise["IM1"]
+    assert real["total variation"] < noise["total variation"] / 2
+    one = realism.scorecard(threes, 3, {"always 3": perfect}, sample)
+    assert np.allclose(one.loc["images"], table.loc["threes"])
+
+
+def test_another_dataset_gets_another_reference(sample, threes):
+    few = dataclasses.replace(sample, x_train=sample.x_train[:500], y_train=sample.y_train[:500])
+    _, near = realism.trust_scores(threes, np.full(20, 3), sample)
+    _, far = realism.trust_scores(threes, np.full(20, 3), few)
+    assert far.mean() > near.mean()
+
+
+def test_images_and_targets_that_do_not_fit_are_named(sample, threes):
+    with pytest.raises(ValueError, match=r"targets must be one integer or 20"):
+        realism.scorecard(threes, np.arange(3), {}, sample)
+    with pytest.raises(ValueError, match=r"images .*divide by 255"):
+        realism.scorecard({"bright": threes * 255}, 3, {}, sample)
