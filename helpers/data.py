@@ -196,7 +196,7 @@ def locate(name, download=True):
     rungs = [
         ("data/cache", lambda: _read(CACHE / source.file, source, "full")),
         # Keras itself would ask the network first if its copy were damaged
-        
+        ("the cache of Keras", lambda: _read(KERAS / source.file, source, "full")),
     ]
     if os.environ.get("COURSE_DATA"):
         shared = ROOT / os.environ["COURSE_DATA"]  # an absolute path stays as it is

@@ -372,7 +372,8 @@ def load_or_train(name, dataset: Dataset, seed=None):
     ----------
     name : key of `RECIPES`
         ``"cnn"`` is the reference network with plain Adam, ``"cnn_tuned"`` the same parameters
-        with the best recipe; further two steps between them, the judges and the ablations.
+        with the best recipe, ``"noisy"`` and ``"robust"`` the same, trained on noise and on
+        attacks; further two steps to the best recipe, the judges and the ablations.
     dataset : Dataset
     seed : int, optional
         Default: the seed of the session.
@@ -414,6 +415,41 @@ def load_or_train(name, dataset: Dataset, seed=None):
         origin = f"trained in {run.seconds:.0f} s"
     score = accuracy(model, dataset.x_test, dataset.y_test)
     print(f"{name}, seed {seed}: {origin}; test accuracy {score:.2%}")
+    return model
+
+
+def load_to_invert(name, dataset: Dataset, seed=None):
+    """Load a network of full MNIST to run it backwards, even where only the sample is at hand.
+
+    With the full data it is `load_or_train`. On the sample it is the network of seed 0 that the
+    repository ships, so that its pictures are real. It must not be tested there: the test images
+    of the sample were among its training images.
+
+    Parameters
+    ----------
+    name, dataset, seed :
+        As in `load_or_train`.
+
+    Returns
+    -------
+    keras.Model that ends in softmax
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    shipped = shipped_path(name, dataset, 0)
+    if dataset.profile == "full" or name not in RECIPES:
+        return load_or_train(name, dataset, seed)
+    model = BUILDERS[name]()
+    if not (_card_matches(shipped, RECIPES[name], 0) and _load_weights(model, shipped)):
+        return load_or_train(name, dataset, seed)
+    card = json.loads(card_path(shipped).read_text())
+    print(
+        f"{name}, seed 0: loaded from data/pretrained, trained on the {card['dataset']}; "
+        f"its card says test accuracy {card['test_accuracy']:.2%}"
+    )
     return model
 
 

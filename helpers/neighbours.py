@@ -373,9 +373,8 @@ def _look_softly(index, x, targets, temperature):
     everyone = np.exp(scores - scores.max(axis=1, keepdims=True))
     own = np.where(wanted, scores, -np.inf)
     own = np.exp(own - own.max(axis=1, keepdims=True))
-    flat = index.images.reshape(len(index), -1)
-    pull = (everyone / everyone.sum(axis=1, keepdims=True)) @ flat
-    pull -= (own / own.sum(axis=1, keepdims=True)) @ flat
+    weights = everyone / everyone.sum(axis=1, keepdims=True) - own / own.sum(axis=1, keepdims=True)
+    pull = weights @ index.images.reshape(len(index), -1)
     p = (everyone * wanted).sum(axis=1) / everyone.sum(axis=1)
     direction = pull / (np.linalg.norm(pull, axis=1, keepdims=True) + 1e-10)
     return p, direction.reshape(x.shape)

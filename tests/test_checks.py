@@ -155,10 +155,12 @@ def step(x, g, learning_rate):
     return np.clip(x - learning_rate * g / (length + 1e-10), 0, 1)
 
 
-def agreement(judge, images, targets):
-    """Return the share of the images that the judge takes for their target: a float."""
-    decisions = np.argmax(judge(images), axis=1)
-    return np.mean(decisions == targets)
+def agreement(judges, images, targets):
+    """Return the share of the images that all judges take for their target: a float."""
+    seen = np.ones(len(targets), bool)
+    for judge in judges:
+        seen &= np.argmax(judge(images), axis=1) == targets
+    return seen.mean()
 
 
 def first_success(trace, level):
@@ -452,6 +454,21 @@ def my_own_network(images):
     return np.full((len(images), 10), 0.1)
 
 
+def judged(share):
+    """Write an answer from what all judges believe: an array (judges, n, 10)."""
+    return lambda judges, images, targets: share(np.stack([j(images) for j in judges]), targets)
+
+
+def one_image_at_a_time(judges, images, targets):
+    """Stop asking at the first judge who sees something else."""
+    return np.mean(
+        [
+            all(judge(image[None])[0].argmax() == target for judge in judges)
+            for image, target in zip(images, targets, strict=True)
+        ]
+    )
+
+
 def follow(otherwise):
     def wrong(distances, labels, target, k):
         near = np.argsort(distances)[:k]
@@ -649,16 +666,28 @@ WRONG = {
     ],
     "05-3": [
         (
-            "never asked",
-            lambda judge, images, targets: np.mean(
+            "ever asked",
+            lambda judges, images, targets: np.mean(
                 my_own_network(images).argmax(axis=1) == targets
             ),
         ),
-        ("Count decisions", lambda judge, x, t: np.mean(judge(x)[range(len(t)), t] > 0.9)),
-        ("Count decisions", lambda judge, x, t: judge(x)[np.arange(len(t)), t].mean()),
-        ("take the mean", lambda judge, images, targets: judge(images).argmax(1) == targets),
-        ("how many agree", lambda judge, images, targets: sum(judge(images).argmax(1) == targets)),
-        ("not recognise", lambda judge, x, targets: (judge(x).argmax(1) != targets).mean()),
+        ("Count decisions", judged(lambda p, t: (p[:, range(len(t)), t] > 0.9).all(0).mean())),
+        ("Count decisions", judged(lambda p, t: p[:, range(len(t)), t].mean())),
+        ("must not be averaged", judged(lambda p, t: (p.argmax(2) == t).mean())),
+        ("must not be averaged", judged(lambda p, t: (p.mean(0).argmax(1) == t).mean())),
+        ("must not be averaged", lambda js, x, t: np.mean([agreement([j], x, t) for j in js])),
+        ("if all judges agree", judged(lambda p, t: (p.argmax(2) == t).max(0).mean())),
+        ("ask all of them", lambda judges, x, t: (judges[0](x).argmax(1) == t).mean()),
+        ("ask all of them", lambda judges, x, t: agreement(judges[-1:], x, t)),
+        ("ask all of them", lambda judges, x, t: agreement(judges[:2], x, t)),
+        ("all images and judges", judged(lambda p, t: (p.argmax(2) == t).all(0))),
+        (
+            "all images and judges",
+            lambda judges, x, t: [agreement([judge], x, t) for judge in judges],
+        ),
+        ("how many", judged(lambda p, t: sum((p.argmax(2) == t).all(0)))),
+        ("not recognise", lambda *a: 1 - agreement(*a)),
+        ("with each other", judged(lambda p, t: (np.ptp(p.argmax(2), axis=0) == 0).mean())),
     ],
     "05-4": [
         ("return -1", lambda trace, level: np.argmax(trace >= level, axis=0)),
@@ -743,7 +772,8 @@ ALTERNATIVES = [
     ("04-4", lambda m, correct, share: correct[m >= np.quantile(m, 1 - share)].mean()),
     ("05-1", lambda model, x, target: np.asarray(gradient(model, x, target))),
     ("05-2", lambda x, g, eta: [step(x[i : i + 1], g[i : i + 1], eta)[0] for i in range(len(x))]),
-    ("05-3", lambda judge, x, targets: np.array([agreement(judge, x, targets)])),
+    ("05-3", lambda judges, x, targets: np.array([agreement(judges, x, targets)])),
+    ("05-3", one_image_at_a_time),
     ("05-4", lambda trace, level: first_success(trace, level).astype(float)),
     ("06-1", pushed(1, -1)),
     ("06-2", lambda *a: neighbours_to_follow(*a)[::-1]),

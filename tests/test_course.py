@@ -74,14 +74,14 @@ def test_find_takes_numbers_names_and_paths(course, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wanted", ["9", "", "02_other", "elsewhere/02_b.ipynb", "copy/02_b.ipynb", "02_copy.ipynb"]
+    "wanted", ["9", "", "02_other", "elsewhere/02_b.ipynb", "../02_b.ipynb", "02_b.ipynb"]
 )
 def test_what_is_no_notebook_of_the_course_is_named(course, monkeypatch, wanted):
     save("02_b", ("1",))
     (course / "copy").mkdir()
-    for foreign in ("copy/02_b.ipynb", "02_copy.ipynb"):
-        (course / foreign).write_text("another notebook with this number")
-    monkeypatch.chdir(course)
+    for folder in (course, course / "copy"):
+        (folder / "02_b.ipynb").write_text("another notebook of this name")
+    monkeypatch.chdir(course / "copy")
     with pytest.raises(SystemExit) as stop:
         main(["run", "2", wanted])
     assert stop.value.code == (

@@ -240,6 +240,20 @@ def test_shipped_networks_together_stay_small():
     assert sum(path.stat().st_size for path in SHIPPED) < 20e6
 
 
+def test_on_the_sample_a_network_to_invert_is_the_shipped_one(sample, small, capsys):
+    model = models.load_to_invert("cnn", sample)
+    assert "its card says test accuracy" in capsys.readouterr().out
+    expected = models.build_cnn()
+    expected.load_weights(models.shipped_path("cnn", sample, 0))
+    x = sample.x_test[:5]
+    assert np.array_equal(models.predict(model, x), models.predict(expected, x))
+    # a network that is not shipped in this form is trained instead
+    models.load_to_invert("no_dense", small)
+    assert "trained in" in capsys.readouterr().out
+
+
 def test_an_unknown_network_is_named(sample):
     with pytest.raises(ValueError, match=r"name must be one of .*, not 'resnet'"):
         models.load_or_train("resnet", sample)
+    with pytest.raises(ValueError, match=r"name must be one of .*, not 'resnet'"):
+        models.load_to_invert("resnet", sample)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import symtable
 
 import pytest
 
@@ -112,6 +113,9 @@ def test_an_answer_is_one_short_function_that_only_its_check_uses(path):
             assert all(isinstance(line, (ast.Import, ast.ImportFrom)) for line in imports), where
         solution = cell.source.split(release.BEGIN)[1].split(release.END)[0]
         assert len(solution.strip().splitlines()) <= 10, where
+        for later, other in enumerate(cells[number:], number + 1):
+            # a second thing of this name would take the place of the student's function
+            assert not sets(other, function.name), f"{where}: In [{later}] sets {function.name}"
         users = [other for other in cells if other is not cell and uses(other, function.name)]
         assert len(users) == 1, f"{where}: {function.name} is used by {len(users)} cells"
         assert f'check("{exercise}", {function.name})' in users[0].source, where
@@ -120,14 +124,19 @@ def test_an_answer_is_one_short_function_that_only_its_check_uses(path):
         )
 
 
+def sets(cell, name):
+    """Whether a cell gives a value to a name, anywhere in it."""
+    tables = [symtable.symtable(cell.source, "a cell", "exec")]
+    for table in tables:
+        tables += table.get_children()
+    symbols = [table.lookup(name) for table in tables if name in table.get_identifiers()]
+    return any(one.is_assigned() or one.is_imported() or one.is_parameter() for one in symbols)
+
+
 def uses(cell, name):
     """Whether a cell reads a name that it does not set itself."""
-    if cell.cell_type != "code":
-        return False
-    tree = list(ast.walk(ast.parse(cell.source)))
-    names = [node for node in tree if isinstance(node, ast.Name) and node.id == name]
-    defined = any(isinstance(node, ast.FunctionDef) and node.name == name for node in tree)
-    return bool(names) and not defined and all(isinstance(n.ctx, ast.Load) for n in names)
+    names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
+    return any(node.id == name for node in names) and not sets(cell, name)
 
 
 @by_name(ALL)

@@ -1,4 +1,4 @@
-"""Exercises of 05: the gradient of an image, one step, a second judge, the first success."""
+"""Exercises of 05: the gradient of an image, one step, several judges, the first success."""
 
 import functools
 
@@ -82,33 +82,68 @@ def _images(seed, low, high):
 GRADIENT = _images(2, -1, 1) * np.array([0.1, 0.001])[:, None, None, None]
 ONE_ZERO = GRADIENT * np.array([1.0, 0.0])[:, None, None, None]
 
-# what the judge believes of eight images: it agrees on five, and is in doubt about three of those
-CHOICES = np.array([3, 1, 4, 8, 0, 6, 2, 7])
-TARGETS = np.array([3, 1, 4, 8, 0, 5, 9, 1])
-BELIEFS = np.full((8, 10), 0.005)
-BELIEFS[np.arange(8), CHOICES] = [0.95, 0.92, 0.48, 0.45, 0.46, 0.97, 0.96, 0.55]
+# What three judges choose for 16 images, and how sure they are: found by trying, so that all
+# wrong answers below give other numbers.
+TARGETS = np.array([8, 0, 8, 1, 3, 7, 7, 9, 8, 5, 6, 6, 9, 4, 2, 0])
+CHOICES = np.array(
+    [
+        [8, 0, 8, 1, 0, 7, 7, 9, 8, 5, 6, 3, 9, 4, 7, 3],
+        [8, 0, 8, 4, 3, 7, 6, 5, 1, 5, 6, 6, 7, 4, 2, 3],
+        [8, 0, 6, 1, 8, 5, 7, 9, 8, 5, 6, 6, 9, 4, 2, 3],
+    ]
+)
+# in hundredths
+SURE = np.array(
+    [
+        [52, 52, 91, 44, 94, 94, 94, 44, 95, 92, 95, 92, 97, 52, 55, 95],
+        [46, 52, 91, 95, 48, 55, 91, 44, 91, 55, 52, 55, 92, 48, 48, 92],
+        [55, 55, 92, 48, 52, 95, 94, 46, 44, 95, 91, 48, 92, 46, 46, 44],
+    ]
+)
+BELIEFS = np.full((3, 16, 10), 0.005)
+np.put_along_axis(BELIEFS, CHOICES[..., None], SURE[..., None] / 100, axis=2)
 
 
-def _with_judge(function):
-    """Give the function a judge that reads its belief from the first row of pixels."""
-    asked = []
+def _with_judges(n):
+    """Give the function n judges: judge k reads its belief from row k of the pixels."""
 
-    def judge(images):
-        asked.append(True)
-        return np.asarray(images)[:, 0, :10, 0]
+    def case(function):
+        asked = []
 
-    images = np.zeros((8, 28, 28, 1), np.float32)
-    images[:, 0, :10, 0] = BELIEFS
-    answer = function(judge, images, TARGETS.copy())
-    return answer if asked or answer is None else "an answer without asking the judge"
+        def judge(images, k):
+            asked.append(k)
+            return np.asarray(images)[:, k, :10, 0]
+
+        images = np.zeros((16, 28, 28, 1), np.float32)
+        images[:, :n, :10, 0] = BELIEFS[:n].transpose(1, 0, 2)
+        judges = [functools.partial(judge, k=k) for k in range(n)]
+        answer = function(judges, images, TARGETS.copy())
+        return answer if asked or answer is None else "an answer without asking a judge"
+
+    return case
 
 
-def _decisions(judge, images, targets):
-    return np.asarray(judge(images)).argmax(axis=1) == targets
+def _decisions(judges, images, targets):
+    """Whether each judge (row) takes each image (column) for its target."""
+    return np.stack([judge(images).argmax(axis=1) == targets for judge in judges])
 
 
-def _belief(judge, images, targets):
-    return np.asarray(judge(images))[np.arange(len(targets)), targets]
+def _belief(judges, images, targets):
+    return np.stack([judge(images)[np.arange(len(targets)), targets] for judge in judges])
+
+
+def _sees(judges, images, targets):
+    """Whether all judges take an image for its target."""
+    return _decisions(judges, images, targets).all(axis=0)
+
+
+def _same_choice(judges, images):
+    choices = np.stack([judge(images).argmax(axis=1) for judge in judges])
+    return (choices == choices[0]).all(axis=0)
+
+
+def _mean_belief(judges, images):
+    return np.mean([judge(images) for judge in judges], axis=0)
 
 
 # one column an image; the second one falls back, and reaches exactly 0.5 on its way
@@ -220,41 +255,80 @@ EXERCISES = (
     ),
     Exercise(
         name="05-3",
-        right=lambda judge, images, targets: np.mean(_decisions(judge, images, targets)),
-        cases={"8 images": _with_judge},
+        right=lambda *a: np.mean(_sees(*a)),
+        cases={"3 judges, 16 images": _with_judges(3), "2 judges, 16 images": _with_judges(2)},
         mistakes=(
             Mistake(
-                "The judge was never asked: use the one that comes in, not the network that made "
-                "the images.",
-                (lambda judge, images, targets: 1.0,),
+                "No judge was ever asked: use those that come in, not the network that made the "
+                "images.",
+                (lambda judges, images, targets: 1.0,),
             ),
             Mistake(
-                "Count decisions, not confidence: the judge agrees when the target is its most "
+                "Count decisions, not confidence: a judge agrees when the target is its most "
                 "probable class.",
                 (
+                    lambda *a: np.mean((_belief(*a) > 0.9).all(axis=0)),
+                    lambda *a: np.mean((_belief(*a) > 0.5).all(axis=0)),
                     lambda *a: np.mean(_belief(*a) > 0.9),
                     lambda *a: np.mean(_belief(*a) > 0.5),
                     lambda *a: np.mean(_belief(*a)),
-                    lambda *a: np.mean(np.max(a[0](a[1]), axis=1)),
-                    lambda *a: np.mean(np.max(a[0](a[1]), axis=1) > 0.9),
+                    lambda *a: np.mean(_belief(*a).min(axis=0)),
+                    lambda *a: np.mean(_belief(*a).prod(axis=0)),
                 ),
             ),
-            Mistake("One number for all images: take the mean.", (_decisions,)),
             Mistake(
-                "That is how many agree: return the share, between 0 and 1.",
+                "The judges must not be averaged: first decide for each image whether all of them "
+                "see its target, then take the mean over the images.",
                 (
-                    lambda *a: np.sum(_decisions(*a)),
-                    lambda *a: 100 * np.mean(_decisions(*a)),
+                    lambda *a: np.mean(_decisions(*a)),
+                    lambda *a: np.prod(_decisions(*a).mean(axis=1)),
+                    lambda *a: np.min(_decisions(*a).mean(axis=1)),
+                    lambda *a: np.mean(_mean_belief(*a[:2]).argmax(axis=1) == a[2]),
                 ),
             ),
             Mistake(
-                "That is the share that the judge does not recognise.",
-                (lambda *a: np.mean(~_decisions(*a)),),
+                "One judge is enough for you, or most of them: an image counts if all judges "
+                "agree.",
+                (
+                    lambda *a: np.mean(_decisions(*a).any(axis=0)),
+                    lambda *a: np.mean(_decisions(*a).mean(axis=0) > 0.5),
+                ),
+            ),
+            Mistake(
+                "You asked some of the judges only: ask all of them, however many come in.",
+                (
+                    lambda *a: np.mean(_decisions(*a)[0]),
+                    lambda *a: np.mean(_decisions(*a)[-1]),
+                    lambda *a: np.mean(_sees(a[0][:2], *a[1:])),
+                ),
+            ),
+            Mistake(
+                "One number for all images and judges: take the mean.",
+                (
+                    _sees,
+                    _decisions,
+                    lambda *a: _decisions(*a).T,
+                    lambda *a: _decisions(*a).mean(axis=0),
+                    lambda *a: _decisions(*a).mean(axis=1),
+                ),
+            ),
+            Mistake(
+                "That is how many: return the share, between 0 and 1.",
+                (lambda *a: np.sum(_sees(*a)), lambda *a: 100 * np.mean(_sees(*a))),
+            ),
+            Mistake(
+                "That is the share that the judges do not recognise.",
+                (lambda *a: np.mean(~_sees(*a)), lambda *a: np.mean(~_decisions(*a).any(axis=0))),
+            ),
+            Mistake(
+                "The judges agree with each other there, perhaps on a wrong class: compare each "
+                "with the target.",
+                (lambda *a: np.mean(_same_choice(a[0], a[1])),),
             ),
         ),
-        lesson="A network that did not make the images is a fairer judge of them.",
-        hint="The judge gives ten probabilities for each image. Which class does it choose? How "
-        "often is that the target?",
+        lesson="Networks that did not make the images are fairer judges of them.",
+        hint="Each judge gives ten probabilities for each image. Which class does it choose? Keep "
+        "for each image whether all judges have chosen its target so far.",
     ),
     Exercise(
         name="05-4",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
-from pathlib import Path
 
 try:
     from helpers import data
-    from helpers.course import bands, bench, doctor, release, run, train
+    from helpers.course import bands, bench, doctor, notebooks, release, run, train
 except ModuleNotFoundError as error:
     # not even the doctor could be imported, to say it
     raise SystemExit(
@@ -36,21 +34,10 @@ def main(argv=None):
         parser.error(str(error))
     try:
         arguments.main(arguments)
-    except ValueError as error:
-        if not _objects(error):
-            raise
+    except notebooks.UsageError as error:
         raise SystemExit(f"error: {error}") from error
     except KeyboardInterrupt:
         raise SystemExit("Stopped.") from None
-
-
-def _objects(error):
-    """Whether a command raised the error itself, to object to what it was asked to do.
-
-    An error from anywhere else is a bug, whose traceback is needed.
-    """
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return Path(last.filename).parent == Path(__file__).parent and last.line.startswith("raise ")
 
 
 if __name__ == "__main__":

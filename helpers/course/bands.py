@@ -16,7 +16,9 @@ def add_parser(commands):
 
 def main(arguments):
     if arguments.seeds < 2:
-        raise ValueError(f"--seeds must be 2 or more, not {arguments.seeds}: a band has a width")
+        raise notebooks.UsageError(
+            f"--seeds must be 2 or more, not {arguments.seeds}: a band has a width"
+        )
     paths = notebooks.find(arguments.notebooks)
     profiles = (arguments.profile,) if arguments.profile else ("lite", "full")
     for profile in profiles:

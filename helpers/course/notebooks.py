@@ -11,6 +11,10 @@ FOLDER = ROOT / "notebooks"
 BUILD = ROOT / "build"
 
 
+class UsageError(ValueError):
+    """What a command was asked to do makes no sense: one line to the person, no traceback."""
+
+
 def find(wanted=(), everything=False):
     """Paths of notebooks, in the order of their numbers.
 
@@ -29,26 +33,26 @@ def find(wanted=(), everything=False):
 
     Raises
     ------
-    ValueError
+    UsageError
         If a wanted notebook is not one of the course, or there is none at all.
     """
     core, further = (sorted(folder.glob("[0-9][0-9]_*.ipynb")) for folder in (FOLDER, _further()))
     if not wanted:
         if not core:
-            raise ValueError(f"there is no notebook in {FOLDER}")
+            raise UsageError(f"there is no notebook in {FOLDER}")
         return core + further if everything else core
     chosen = {text: _meant_by(text, core + further) for text in wanted}
     unknown = [text for text, path in chosen.items() if path is None]
     if unknown:
         names = [path.stem for path in core + further]
-        raise ValueError(f"notebooks must be from {names}, or their numbers, not {unknown}")
+        raise UsageError(f"notebooks must be from {names}, or their numbers, not {unknown}")
     return sorted(set(chosen.values()), key=lambda path: path.name)
 
 
 def _meant_by(text, paths):
     """Return the one of these paths that a number, a name or a path means, or None."""
     given = Path(text)
-    if given.is_file() or given.name != text:  # a path is that file, whatever its number is
+    if given.is_file():  # that file and no other, whatever its name is
         return next((path for path in paths if path.resolve() == given.resolve()), None)
     number = text.zfill(2)
     return next((p for p in paths if number == p.name[:2] or text in (p.name, p.stem)), None)
@@ -59,13 +63,13 @@ def _further():
 
 
 def read(path):
-    """Read a notebook; a file that is none raises a ValueError with its name."""
+    """Read a notebook; a file that is none raises a UsageError with its name."""
     import nbformat
 
     try:
         return nbformat.read(path, as_version=4)
     except (nbformat.reader.NotJSONError, AttributeError) as error:
-        raise ValueError(f"{path.name} is not a notebook: {error}") from error
+        raise UsageError(f"{path.name} is not a notebook: {error}") from error
 
 
 def write(notebook, path):

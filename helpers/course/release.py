@@ -89,11 +89,13 @@ def release(target):
 
 def _check_target(target):
     if target.is_relative_to(ROOT) and not target.is_relative_to(ROOT / "build"):
-        raise ValueError(f"--to must be outside the course or inside build/, not {target}")
+        raise notebooks.UsageError(
+            f"--to must be outside the course or inside build/, not {target}"
+        )
     if target.exists() and not target.is_dir():
-        raise ValueError(f"--to must be a folder; {target} is a file")
+        raise notebooks.UsageError(f"--to must be a folder; {target} is a file")
     if target.exists() and any(target.iterdir()) and not (target / MARK).exists():
-        raise ValueError(
+        raise notebooks.UsageError(
             f"--to must be empty or made by release; {target} holds other files. "
             "Choose another folder, or empty it yourself."
         )
@@ -165,11 +167,13 @@ def stub(cell, where):
     lines = cell.source.splitlines()
     exercise = ANSWER.fullmatch(lines[0])
     if not exercise:
-        raise ValueError(f"{where}: the first line must be like '# ANSWER 05-2', not {lines[0]!r}")
+        raise notebooks.UsageError(
+            f"{where}: the first line must be like '# ANSWER 05-2', not {lines[0]!r}"
+        )
     for key, kind in (("course", "exercise"), ("nbgrader", "grade_id")):
         found = cell.metadata.get(key, {}).get(kind)
         if found != exercise[1]:
-            raise ValueError(
+            raise notebooks.UsageError(
                 f"{where}: metadata {key}.{kind} must be {exercise[1]!r}, not {found!r}"
             )
     places = {
@@ -177,9 +181,11 @@ def stub(cell, where):
         for mark in (BEGIN, END)
     }
     if [len(found) for found in places.values()] != [1, 1] or places[BEGIN] > places[END]:
-        raise ValueError(f"{where}: there must be one line {BEGIN!r}, and after it one {END!r}")
+        raise notebooks.UsageError(
+            f"{where}: there must be one line {BEGIN!r}, and after it one {END!r}"
+        )
     begin, end = places[BEGIN][0], places[END][0]
     indent = lines[begin][: -len(lines[begin].lstrip())]
     if not indent:
-        raise ValueError(f"{where}: {BEGIN!r} must stand inside the function, indented")
+        raise notebooks.UsageError(f"{where}: {BEGIN!r} must stand inside the function, indented")
     return "\n".join([*lines[:begin], indent + STUB, *lines[end + 1 :]])

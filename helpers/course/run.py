@@ -31,7 +31,9 @@ def add_parser(commands):
 
 def main(arguments):
     if arguments.inplace and arguments.path:
-        raise ValueError("--inplace cannot be combined with --path: it would drop the other cells")
+        raise notebooks.UsageError(
+            "--inplace cannot be combined with --path: it would drop the other cells"
+        )
     paths = notebooks.find(arguments.notebooks, arguments.all)
     profile = settle_profile(arguments.profile, strict=arguments.inplace)
     figures = (

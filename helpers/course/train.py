@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers import data, models, setup, tensorflow
 from helpers.checks import bands
+from helpers.course import notebooks
 
 
 def add_parser(commands):
@@ -25,7 +26,9 @@ def add_parser(commands):
 def main(arguments):
     names = arguments.names or list(models.RECIPES)
     if unknown := set(names) - set(models.RECIPES):
-        raise ValueError(f"name must be one of {sorted(models.RECIPES)}, not {sorted(unknown)}")
+        raise notebooks.UsageError(
+            f"name must be one of {sorted(models.RECIPES)}, not {sorted(unknown)}"
+        )
     setup()  # the same seeds and determinism as in a notebook
     dataset = data.load("mnist")
     for seed in arguments.seeds:
