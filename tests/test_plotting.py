@@ -52,6 +52,20 @@ def test_digits_keep_the_same_gray_scale(sample):
     plt.close(figure)
 
 
+def test_matrices_put_source_and_target_where_the_axes_say(sample):
+    images = np.zeros((100, 28, 28, 1), np.float32)
+    images[37] = sample.x_test[0]  # source 3, target 7
+    figure = plotting.matrices({"one": images, "other": images}, "title")
+    (mosaic,) = figure.axes[0].images
+    assert mosaic.get_clim() == (0, 1)
+    table = mosaic.get_array()
+    assert np.array_equal(
+        table[3 * 30 + 1 : 4 * 30 - 1, 7 * 30 + 1 : 8 * 30 - 1], images[37, ..., 0]
+    )
+    assert len(figure.axes[1].patches) == 10
+    plt.close(figure)
+
+
 def test_differences_are_centred_at_zero(sample):
     difference = sample.x_test[:4].reshape(2, 2, 28, 28) - sample.x_test[4:8].reshape(2, 2, 28, 28)
     difference[0, 0] = np.nan

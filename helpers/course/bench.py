@@ -1,4 +1,9 @@
-"""Measure how fast inversion and neighbour search are, beside the plain ways to write them."""
+"""Measure how fast inversion and neighbour search are, beside the plain ways to write them.
+
+Libraries that a user could pick instead of `invert` take part if they are installed::
+
+    pip install tf-keras-vis cleverhans adversarial-robustness-toolbox
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,10 @@ REPEATS = 5
 IMAGES = 100
 STEPS = 200
 K = 10
+# the setting of notebook 07
+PEER_STEPS = 60
+LEARNING_RATE = 0.3
+BLUR_EVERY = 10
 # multiplications and additions of the reference network for one image, forwards
 FORWARD_FLOPS = 2 * (26 * 26 * 32 * 9 + 11 * 11 * 64 * 9 * 32 + 1600 * 128 + 128 * 10)
 
@@ -26,10 +35,11 @@ def add_parser(commands):
 def main(arguments):
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as helpers.setup() does
     dataset = data.load("mnist")
-    for name, measure in (("inversion", inversion), ("search", search)):
+    parts = {"inversion": (inversion, peers), "search": (search,)}
+    for name, measures in parts.items():
         if arguments.what in (None, name):
             print(f"\n{name}: median of {REPEATS} alternated repeats")
-            for line in measure(dataset):
+            for line in (line for measure in measures for line in measure(dataset)):
                 print(line)
 
 
@@ -81,6 +91,119 @@ def inversion(dataset):
         f"  bound: {flops / 1e6:.1f} MFLOP for an image-step; a matrix product reaches "
         f"{peak / 1e9:.0f} GFLOP/s here, invert {batch * flops / peak:.0%} of it"
     )
+
+
+def peers(dataset):
+    """Lines on `invert` beside the libraries that do the same: speed, own p, and what judges say.
+
+    All take the same network, starts, targets, number and length of steps.
+    """
+    from helpers import models
+    from helpers.inversion import invert, near_black
+    from helpers.neighbours import NeighbourIndex, pseudo_probability
+    from helpers.realism import agreement
+
+    start, targets = near_black(IMAGES, 0), np.repeat(np.arange(10), IMAGES // 10)
+    walk = {"steps": PEER_STEPS, "learning_rate": LEARNING_RATE}
+    judges = [models.load_or_train(name, dataset, 0) for name in ("judge_cnn", "judge_mlp")]
+    index = NeighbourIndex(dataset.x_train, dataset.y_train)
+    for network in ("cnn", "robust"):
+        model = models.load_to_invert(network, dataset, 0)
+        ways = {
+            "invert": lambda model=model: invert(model, start, targets, **walk).images,
+            f"invert, blur_every={BLUR_EVERY}": lambda model=model: (
+                invert(model, start, targets, blur_every=BLUR_EVERY, **walk).images
+            ),
+        }
+        for name, library in LIBRARIES.items():
+            try:
+                ways[name] = library(model, start, targets)
+            except ImportError:
+                yield f"  {name} is not installed and does not take part"
+        seconds = alternate(ways)
+        yield f"  {network}, {IMAGES} images near black, {PEER_STEPS} steps"
+        yield f"  {'':<22} {'image-steps/s':>13} {'invert is':>10} {'own p':>7} {'judges':>7}"
+        for name, way in ways.items():
+            images = way()
+            beliefs = [models.predict(judge, images) for judge in judges]
+            beliefs.append(pseudo_probability(index, images, k=5))
+            own = models.predict(model, images)[np.arange(IMAGES), targets].mean()
+            strictest = min(agreement(p, targets) for p in beliefs)
+            rate = IMAGES * PEER_STEPS / seconds[name]
+            ratio = seconds[name] / seconds["invert"]
+            yield f"  {name:<22} {rate:13,.0f} {ratio:8.1f} x {own:7.2f} {strictest:7.0%}"
+    yield "  judges: share in which the strictest of second CNN, MLP and k-NN votes sees the target"
+
+
+def _tf_keras_vis(model, start, targets):
+    import keras
+    from tf_keras_vis.activation_maximization import ActivationMaximization
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    visualization = ActivationMaximization(model, clone=False)
+    score = CategoricalScore(targets.tolist())
+
+    def way():
+        images = visualization(
+            score,
+            seed_input=start,
+            input_range=(0, 1),
+            steps=PEER_STEPS,
+            optimizer=keras.optimizers.RMSprop(LEARNING_RATE),
+        )
+        return np.clip(images, 0, 1).astype(np.float32)
+
+    return way
+
+
+def _cleverhans(model, start, targets):
+    from cleverhans.tf2.attacks.projected_gradient_descent import projected_gradient_descent
+
+    def way():
+        return projected_gradient_descent(
+            model,
+            start,
+            eps=28.0,  # as far as any image is from any other
+            eps_iter=LEARNING_RATE,
+            nb_iter=PEER_STEPS,
+            norm=2,
+            clip_min=0.0,
+            clip_max=1.0,
+            y=targets,
+            targeted=True,
+            rand_init=False,
+            sanity_checks=False,
+        ).numpy()
+
+    return way
+
+
+def _art(model, start, targets):
+    import keras
+    from art.attacks.evasion import ProjectedGradientDescent
+    from art.estimators.classification import TensorFlowV2Classifier
+
+    classifier = TensorFlowV2Classifier(
+        model,
+        nb_classes=10,
+        input_shape=(28, 28, 1),
+        loss_object=keras.losses.CategoricalCrossentropy(),
+        clip_values=(0, 1),
+    )
+    attack = ProjectedGradientDescent(
+        classifier,
+        norm=2,
+        eps=28.0,
+        eps_step=LEARNING_RATE,
+        max_iter=PEER_STEPS,
+        targeted=True,
+        batch_size=IMAGES,
+        verbose=False,
+    )
+    return lambda: attack.generate(start, np.eye(10)[targets])
+
+
+LIBRARIES = {"tf-keras-vis": _tf_keras_vis, "cleverhans": _cleverhans, "ART": _art}
 
 
 def search(dataset):
