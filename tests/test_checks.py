@@ -18,7 +18,7 @@ from helpers.checks import _exercises, check, hint
 
 EXERCISES = {
     exercise.name: exercise
-    for chapter in range(1, 7)
+    for chapter in range(1, 8)
     for exercise in importlib.import_module(f"helpers.checks.chapter_{chapter:02}").EXERCISES
 }
 
@@ -198,6 +198,29 @@ def soft_loss(squared_distances, labels, target, tau):
     return -np.log(weights[labels == target].sum() / weights.sum())
 
 
+def attack_step(moved, x, g, step, radius):
+    """Move along g by step, then back into the ball around x: same shape as x."""
+
+    def length(v):
+        return np.sqrt((v**2).sum(axis=(1, 2, 3), keepdims=True)) + 1e-10
+
+    change = moved - x + step * g / length(g)
+    change = change * np.minimum(1, radius / length(change))
+    return np.clip(x + change, 0, 1)
+
+
+def trust_score(distances, labels, target):
+    """Return the distance to the nearest other class, divided by that to the target: a float."""
+    own = labels == target
+    return distances[~own].min() / distances[own].min()
+
+
+def im1(errors, targets):
+    """Return the target's error divided by the smallest error of all other classes: (n,)."""
+    own = targets[:, None] == np.arange(10)
+    return errors[own] / np.where(own, np.inf, errors).min(axis=1)
+
+
 SOLUTIONS = {
     "01-1": conv_parameters,
     "01-2": softmax,
@@ -221,6 +244,9 @@ SOLUTIONS = {
     "06-2": neighbours_to_follow,
     "06-3": masked_step,
     "06-4": soft_loss,
+    "07-1": attack_step,
+    "07-2": trust_score,
+    "07-3": im1,
 }
 
 
@@ -507,6 +533,68 @@ def votes_with(weigh, finish=lambda p: -np.log(p)):
     return wrong
 
 
+def flat_length(v):
+    return np.linalg.norm(v.reshape(len(v), -1), axis=1)
+
+
+def attack_by(along=lambda g: g / length(g), back=lambda change, radius: change):
+    """Write an attack from a step and a way back, and clip at the end."""
+
+    def answer(moved, x, g, step, radius):
+        change = moved + step * along(g) - x
+        return np.clip(x + back(change, radius), 0, 1)
+
+    return answer
+
+
+def shorten(change, radius):
+    return np.where(length(change) > radius, change * radius / length(change), change)
+
+
+def attack_with_tensorflow(moved, x, g, step, radius):
+    tf = helpers.tensorflow()
+    change = moved - x + step * tf.math.l2_normalize(g, axis=[1, 2, 3])
+    return tf.clip_by_value(x + tf.clip_by_norm(change, radius, axes=[1, 2, 3]), 0, 1)
+
+
+def attack_image_by_image(moved, x, g, step, radius):
+    result = x.copy()
+    for i in range(len(x)):
+        change = moved[i] + step * g[i] / (np.linalg.norm(g[i]) + 1e-8) - x[i]
+        if np.linalg.norm(change) > radius:
+            change *= radius / np.linalg.norm(change)
+        result[i] = (x[i] + change).clip(0, 1)
+    return result
+
+
+def trust_from(above, below):
+    """Write a trust score from a part above the line and one below."""
+    return lambda d, labels, target: above(d, labels == target) / below(d, labels == target)
+
+
+def redrawn(score):
+    """Write IM1 from the target's errors and those of the nine others in a loop."""
+
+    def answer(errors, targets):
+        scores = []
+        for row, target in zip(errors, targets, strict=True):
+            scores.append(score(row[target], np.delete(row, target), row))
+        return np.array(scores)
+
+    return answer
+
+
+def covered(cover, axis=1, read_first=True):
+    def wrong(errors, targets):
+        rows = np.arange(len(targets))
+        own = errors[rows, targets]
+        others = errors.copy()
+        others[rows, targets] = cover
+        return (own if read_first else others[rows, targets]) / others.min(axis=axis)
+
+    return wrong
+
+
 WRONG = {
     "01-1": [
         ("has one bias", lambda kernel, channels_in, filters: kernel**2 * channels_in * filters),
@@ -745,6 +833,105 @@ WRONG = {
         ("return -log p", votes_with(lambda d2, tau: np.exp(-d2 / tau), lambda p: p)),
         ("0/0 is NaN", votes_with(lambda d2, tau: np.exp(-d2 / tau))),
     ],
+    "07-1": [
+        ("downhill", attack_by(lambda g: -g / length(g), shorten)),
+        ("its own length", attack_by(lambda g: g / np.linalg.norm(g), shorten)),
+        ("its own length", attack_by(lambda g: g / np.linalg.norm(g))),
+        (
+            "its own length",
+            attack_by(back=lambda change, r: change * min(1, r / np.linalg.norm(change))),
+        ),
+        ("both expected 2", attack_by(lambda g: g, shorten)),
+        ("both expected 2", attack_by(lambda g: g)),
+        ("sign of g", attack_by(np.sign, shorten)),
+        ("sign of g", attack_by(np.sign, lambda change, radius: np.clip(change, -radius, radius))),
+        (
+            "last three axes",
+            attack_by(lambda g: g / np.linalg.norm(g, axis=1, keepdims=True), shorten),
+        ),
+        (
+            "last three axes",
+            attack_by(
+                back=lambda c, r: c * np.minimum(1, r / np.linalg.norm(c, axis=2)[:, :, None])
+            ),
+        ),
+        ("keepdims", attack_by(lambda g: g / flat_length(g), shorten)),
+        ("keepdims", attack_by(back=lambda c, r: c * np.minimum(1, r / flat_length(c)))),
+        ("stays as it is", attack_by(back=lambda change, r: r * change / length(change))),
+        ("stays as it is", attack_by(back=lambda c, r: c * np.maximum(1, r / length(c)))),
+        ("turned round", attack_by(back=lambda c, r: c * np.minimum(1, length(c) / r))),
+        (
+            "image itself",
+            lambda moved, x, g, step, r: np.clip(shorten(moved + step * g / length(g), r), 0, 1),
+        ),
+        ("alone", lambda moved, x, g, step, r: shorten(moved - x + step * g / length(g), r)),
+        ("after the step", attack_by()),
+        (
+            "after the step",
+            lambda m, x, g, step, r: attack_by()(x + shorten(m - x, r), x, g, step, r),
+        ),
+        ("maximum norm", attack_by(back=lambda change, radius: np.clip(change, -radius, radius))),
+        (
+            "not the whole way",
+            lambda moved, x, g, step, r: np.clip(moved + shorten(step * g / length(g), r), 0, 1),
+        ),
+        (
+            "add it to x, not",
+            lambda moved, x, g, step, radius: np.clip(
+                moved + shorten(moved - x + step * g / length(g), radius), 0, 1
+            ),
+        ),
+        (
+            "begin again",
+            lambda moved, x, g, step, r: np.clip(x + shorten(step * g / length(g), r), 0, 1),
+        ),
+        (
+            "clip before",
+            lambda moved, x, g, step, r: (
+                x + shorten(np.clip(moved + step * g / length(g), 0, 1) - x, r)
+            ),
+        ),
+        (
+            "left the range",
+            lambda moved, x, g, step, r: x + shorten(moved - x + step * g / length(g), r),
+        ),
+        (
+            "0/0 is NaN",
+            attack_by(lambda g: g / np.sqrt((g**2).sum((1, 2, 3), keepdims=True)), shorten),
+        ),
+    ],
+    "07-2": [
+        ("must get a score", lambda *a: 1 / trust_score(*a)),
+        ("never above 1", trust_from(lambda d, own: min(d), lambda d, own: min(d[own]))),
+        ("never below 1", trust_from(lambda d, own: min(d[~own]), lambda d, own: min(d))),
+        ("two nearest", lambda d, labels, target: sorted(d)[1] / sorted(d)[0]),
+        ("not the mean", trust_from(lambda d, own: np.mean(d[~own]), lambda d, own: d[own].mean())),
+        ("not the mean", trust_from(lambda d, own: np.mean(d[~own]), lambda d, own: d[own].min())),
+        ("farthest", trust_from(lambda d, own: max(d[~own]), lambda d, own: max(d[own]))),
+        ("no square", lambda distances, *a: trust_score(distances**2, *a)),
+        ("no square", lambda distances, *a: trust_score(np.sqrt(distances), *a)),
+        ("the difference", lambda d, labels, t: d[labels != t].min() - d[labels == t].min()),
+        ("the sum", lambda *a: trust_score(*a) / (1 + trust_score(*a))),
+        ("a place", trust_from(lambda d, own: d[~own].argmin(), lambda d, own: d[own].argmin())),
+    ],
+    "07-3": [
+        ("must get less", lambda *a: 1 / im1(*a)),
+        ("never below 1", redrawn(lambda own, others, row: own / min(row))),
+        ("second smallest", redrawn(lambda own, others, row: own / sorted(row)[1])),
+        ("not the mean", redrawn(lambda own, others, row: own / others.mean())),
+        ("not the mean", redrawn(lambda own, others, row: own / row.mean())),
+        ("worst other", redrawn(lambda own, others, row: own / max(others))),
+        ("no root", redrawn(lambda own, others, row: own**0.5 / min(others) ** 0.5)),
+        ("argmin", lambda errors, targets: im1(errors, errors.argmin(axis=1))),
+        ("the difference", redrawn(lambda own, others, row: own - min(others))),
+        ("errors[:, targets]", lambda errors, targets: errors[:, targets] / errors.min(axis=1)),
+        ("with infinity", covered(0)),
+        ("with infinity", covered(np.inf, read_first=False)),
+        ("along the row", covered(np.inf, axis=0)),
+        ("One number", lambda *a: im1(*a).mean()),
+        ("whole table", covered(np.inf, axis=None)),
+        ("whole table", lambda errors, t: errors[range(len(t)), t] / errors.min()),
+    ],
 }
 
 ALTERNATIVES = [
@@ -786,6 +973,16 @@ ALTERNATIVES = [
             special.logsumexp(-d2 / tau) - special.logsumexp(-d2[labels == target] / tau)
         ),
     ),
+    ("07-1", attack_by(back=shorten)),
+    ("07-1", attack_with_tensorflow),
+    ("07-1", attack_image_by_image),
+    ("07-1", lambda *a: attack_step(*a).tolist()),
+    ("07-2", trust_from(lambda d, own: sorted(d[~own])[0], lambda d, own: sorted(d[own])[0])),
+    ("07-2", lambda *a: np.array([trust_score(*a)])),
+    ("07-2", lambda distances, *a: np.float32(trust_score(distances, *a))),
+    ("07-3", redrawn(lambda own, others, row: own / min(others))),
+    ("07-3", covered(np.inf)),
+    ("07-3", lambda *a: im1(*a).tolist()),
 ]
 
 
