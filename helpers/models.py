@@ -160,7 +160,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "noisy": Recipe(epochs=6, noise=0.4),
     "robust": Recipe(
-        epochs=8, learning_rate=2e-3, warmup_steps=200, attack_radius=4.5, validation=False
+        epochs=8, learning_rate=2e-3, warmup_steps=200, attack_radius=3.75, validation=False
     ),
     "judge_cnn": Recipe(epochs=6),
     "judge_mlp": Recipe(epochs=8),

@@ -56,7 +56,6 @@ def scorecard(images, targets, judges, dataset):
         For images of another shape or range, or targets that do not fit them.
     """
     sets = images if isinstance(images, dict) else {"images": images}
-    index, _ = _reference(dataset)
     rows = {}
     for name, some in sets.items():
         some, wanted = check_start(some, targets, "images")
@@ -68,8 +67,7 @@ def scorecard(images, targets, judges, dataset):
         name: models.accuracy(judge, dataset.x_test, dataset.y_test)
         for name, judge in judges.items()
     }
-    votes = pseudo_probability(index, dataset.x_test, K)
-    ability["k-NN vote"] = agreement(votes, dataset.y_test)
+    ability["k-NN vote"] = _vote_accuracy(dataset)
     table.loc["judge's test accuracy"] = ability
     return table
 
@@ -198,6 +196,13 @@ def _reference(dataset):
         for name, part in parts.items()
     }
     return NeighbourIndex(dataset.x_train, dataset.y_train), autoencoders
+
+
+@functools.lru_cache(maxsize=1)
+def _vote_accuracy(dataset):
+    """Accuracy of the votes on all test images; kept, because 10,000 searches take seconds."""
+    index, _ = _reference(dataset)
+    return agreement(pseudo_probability(index, dataset.x_test, K), dataset.y_test)
 
 
 def _redraw(coder, flat):

@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import helpers
-from helpers import ROOT, data
+from helpers import ROOT, data, models
 from helpers.course import bands, bench, doctor, notebooks, release, run
 from helpers.course.__main__ import main
 
@@ -514,13 +514,26 @@ def test_bands_runs_every_seed_and_merges_only_complete_records(course, monkeypa
         main(["bands", "--seeds", "1"])
 
 
-def test_bench_prints_ratios(monkeypatch, capsys):
+def test_bench_prints_ratios_and_says_which_library_is_missing(monkeypatch, tmp_path, capsys):
+    def missing(model, start, targets):
+        raise ImportError
+
+    # the judges of the benchmark: seconds of training are enough here
+    monkeypatch.setenv("COURSE_MODELS", str(tmp_path))
+    for judge in ("judge_cnn", "judge_mlp"):
+        monkeypatch.setitem(models.RECIPES, judge, models.Recipe(epochs=1))
     monkeypatch.setattr(bench, "REPEATS", 1)
     monkeypatch.setattr(bench, "STEPS", 10)
+    monkeypatch.setattr(bench, "PEER_STEPS", 2)
+    libraries = {"idle": lambda model, start, targets: lambda: start, "absent": missing}
+    monkeypatch.setattr(bench, "LIBRARIES", libraries)
     main(["bench"])
     printed = capsys.readouterr().out
     assert re.search(r"invert, 100 images +[\d,]+ image-steps/s +\d+\.\d x the eager loop", printed)
     assert re.search(r"search +100 queries +\d+\.\d ms +\d+\.\d x scikit-learn", printed)
+    assert printed.count("absent is not installed and does not take part") == 2
+    rows = re.findall(r"(invert, blur_every=8|idle) +[\d,]+ +\d+\.\d x +\d\.\d\d +\d+%", printed)
+    assert rows == ["invert, blur_every=8", "idle"] * 2
 
 
 # --- every command, every Python

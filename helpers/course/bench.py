@@ -21,8 +21,8 @@ STEPS = 200
 K = 10
 # the setting of notebook 07
 PEER_STEPS = 60
-LEARNING_RATE = 0.3
-BLUR_EVERY = 10
+LEARNING_RATE = 0.5
+BLUR_EVERY = 8
 # multiplications and additions of the reference network for one image, forwards
 FORWARD_FLOPS = 2 * (26 * 26 * 32 * 9 + 11 * 11 * 64 * 9 * 32 + 1600 * 128 + 128 * 10)
 
