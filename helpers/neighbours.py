@@ -251,7 +251,7 @@ def invert(
     stop_at=0.6,
     mask=0.5,
     fallback=True,
-    temperature=20.0,
+    temperature=10.0,
     keep_frames=0,
     seed=0,
     progress=False,
