@@ -246,15 +246,15 @@ def check_probabilities(p, targets):
 def _check_settings(steps, learning_rate, loss, stop_at, blur_every, keep_frames):
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {LOSSES}, not {loss!r}")
-    if blur_every < 0:
-        raise ValueError(f"blur_every must be 0 or more, not {blur_every!r}")
+    if not isinstance(blur_every, int | np.integer) or blur_every < 0:
+        raise ValueError(f"blur_every must be 0 or more, a whole number, not {blur_every!r}")
     check_walk(steps, learning_rate, stop_at, keep_frames)
 
 
 def check_walk(steps, learning_rate, stop_at, keep_frames):
     """Raise a ValueError unless the settings of a walk make sense."""
-    if steps < 1:
-        raise ValueError(f"steps must be 1 or more, not {steps!r}")
+    if not isinstance(steps, int | np.integer) or steps < 1:
+        raise ValueError(f"steps must be 1 or more, a whole number, not {steps!r}")
     if not 0 < learning_rate < np.inf:
         raise ValueError(f"learning_rate must be positive and finite, not {learning_rate!r}")
     if stop_at is not None and not 0 < stop_at <= 1:

@@ -187,7 +187,7 @@ def train(model, x, y, recipe, *, seed=None, progress=True) -> TrainingRun:
     -------
     TrainingRun
         Its history has the keys of Keras: ``loss``, ``accuracy`` and, with a validation part,
-        ``val_loss``, ``val_accuracy``.
+        ``val_loss``, ``val_accuracy``. With an attack, ``accuracy`` is that on attacked images.
     """
     tensorflow()
     import keras
@@ -234,7 +234,9 @@ def perturb(model, x, y, radius, steps=3):
 
     Parameters
     ----------
-    model : callable on a batch (n, 28, 28, 1) that returns probabilities (n, classes)
+    model : keras.Model that ends in softmax
+        Keras computes the loss from its logits. From the bare probabilities of another callable
+        it would be clipped, and images of which the network is sure would not move.
     x : tensor of shape (n, 28, 28, 1), values in [0, 1]
     y : tensor of shape (n,), labels
     radius : float, or tensor of shape (n, 1, 1, 1)
@@ -288,7 +290,7 @@ def _adversarial(recipe):
 
 
 def _learning_rate(recipe, steps):
-    """Return a constant, or a line up to the peak and a cosine down to 0 (Loshchilov, 2017)."""
+    """Return a constant, or a line up to the peak and a cosine (Loshchilov & Hutter, 2017)."""
     import keras
 
     if not recipe.warmup_steps:
@@ -398,7 +400,9 @@ def load_or_train(name, dataset: Dataset, seed=None):
     kept = kept_path(name, dataset, seed)
     shipped = shipped_path(name, dataset, seed)
     places = {"data/models": kept}
-    if dataset.profile == "full" and _card_matches(shipped, RECIPES[name], seed):
+    card = _card(shipped, RECIPES[name], seed)
+    # not for the sample or another part of the data, whose test images it may have trained on
+    if card and dataset.profile == "full" and card["images"] == len(dataset.x_train):
         places["data/pretrained"] = shipped
     for place, path in places.items():
         if _load_weights(model, path):
@@ -443,11 +447,11 @@ def load_to_invert(name, dataset: Dataset, seed=None):
     if dataset.profile == "full" or name not in RECIPES:
         return load_or_train(name, dataset, seed)
     model = BUILDERS[name]()
-    if not (_card_matches(shipped, RECIPES[name], 0) and _load_weights(model, shipped)):
+    card = _card(shipped, RECIPES[name], 0)
+    if not (card and _load_weights(model, shipped)):
         return load_or_train(name, dataset, seed)
-    card = json.loads(card_path(shipped).read_text())
     print(
-        f"{name}, seed 0: loaded from data/pretrained, trained on the {card['dataset']}; "
+        f"{name}, seed 0: loaded from data/pretrained, trained on {card['images']:,} images; "
         f"its card says test accuracy {card['test_accuracy']:.2%}"
     )
     return model
@@ -480,15 +484,19 @@ def _file_name(name, seed):
     return name if seed == 0 else f"{name}-seed{seed}"
 
 
-def _card_matches(weights, recipe, seed):
-    """Whether a shipped network was trained with the settings that the code has now."""
-    if not (weights.exists() and card_path(weights).exists()):
-        return False
+def _card(weights, recipe, seed):
+    """Card of a shipped network that was trained with the settings that the code has now."""
     try:
         card = json.loads(card_path(weights).read_text())
-        return card["recipe"] == recipe.settings() and card["seed"] == seed
-    except (ValueError, KeyError):  # a damaged card vouches for nothing
-        return False
+        fits = card["recipe"] == recipe.settings() and card["seed"] == seed
+        return card if fits and {"images", "test_accuracy"} <= card.keys() else None
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # none, or a damaged one: it vouches for nothing
+        return None
 
 
 def _load_weights(model, path):

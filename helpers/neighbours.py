@@ -59,7 +59,10 @@ class NeighbourIndex:
         return len(self.images)
 
     def of_class(self, cls):
-        """Return the index of one class's images, and their places in this index."""
+        """Return the index of one class's images, and their places in this index.
+
+        Raises a ValueError if there are none.
+        """
         if cls not in self._classes:
             places = np.flatnonzero(self.labels == cls)
             if len(places) == 0:
@@ -96,10 +99,12 @@ class NeighbourIndex:
         A large index first looks at the shadows of its images on a few axes. Two shadows are never
         farther apart than their images, so only images with close shadows need be measured
         (Faloutsos et al., 1994). Where too many are close, as for noise, all images are compared.
+
+        More than eight images whose squared distances differ by less than 0.001 may be mistaken
+        for each other.
         """
         queries = check_images(queries, "queries")
-        if not 1 <= k <= len(self):
-            raise ValueError(f"k must be from 1 to {len(self)}, the size of the index, not {k!r}")
+        self.check_k(k)
         # the candidates of a batch are gathered at once: 3 kB for each
         size = min(256, max(1, 50_000 // k))
         batches = [
@@ -144,6 +149,11 @@ class NeighbourIndex:
         order = np.argsort(squares, axis=1, kind="stable")[:, :k]
         distances = np.sqrt(np.take_along_axis(squares, order, axis=1))
         return distances, np.take_along_axis(candidates, order, axis=1)
+
+    def check_k(self, k):
+        """Raise a ValueError unless k is a possible number of neighbours."""
+        if not isinstance(k, int | np.integer) or not 1 <= k <= len(self):
+            raise ValueError(f"k must be from 1 to {len(self)}, the size of the index, not {k!r}")
 
     def squared_distances(self, queries):
         """Squared distances to every image: float32 array of shape (queries, len(index)).
@@ -267,7 +277,7 @@ def invert(
     start : array of shape (n, 28, 28, 1), values in [0, 1]
     targets : int, or array of shape (n,)
     k : int
-        Number of neighbours that vote.
+        Number of neighbours that vote; like `fallback`, for ``"votes"`` only.
     method : {"votes", "soft"}
         With ``"votes"``, d is the mean over the k neighbours of ``x - X_j`` for those of the
         target class and of ``X_j - x`` for the others, and p is the share of the votes. With
@@ -275,7 +285,7 @@ def invert(
         then p has a gradient, and d is that of -log p, divided by its norm.
     steps, learning_rate, stop_at, keep_frames, progress :
         As in `helpers.inversion.invert`; `learning_rate` is the share of the way to the
-        neighbours, and for ``"soft"`` the length of a step.
+        neighbours, and for ``"soft"`` the length of a step before mask and clipping.
     mask : float in (0, 1]
         Share of the pixels that may change in a step, drawn anew for every step and image.
     fallback : bool
@@ -301,11 +311,10 @@ def invert(
         raise ValueError(f"method must be one of {METHODS}, not {method!r}")
     if not 0 < mask <= 1:
         raise ValueError(f"mask must lie in (0, 1], not {mask!r}")
-    if not 1 <= k <= len(index):
-        raise ValueError(f"k must be from 1 to {len(index)}, the size of the index, not {k!r}")
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature must be positive and finite, not {temperature!r}")
     if method == "votes":
+        index.check_k(k)
         look = functools.partial(_look_at_votes, index, k=k, fallback=fallback)
     else:
         look = functools.partial(_look_softly, index, temperature=temperature)
@@ -322,7 +331,7 @@ def invert(
         p, direction = look(x[moving], targets[moving])
         trace[step] = trace[step - 1]
         trace[step, moving] = p
-        keep = p < (np.inf if stop_at is None else stop_at)
+        keep = trace[step, moving] < (np.inf if stop_at is None else stop_at)
         moving, direction = moving[keep], direction[keep]
         if len(moving) == 0:
             trace[step:] = trace[step]
@@ -349,7 +358,7 @@ def _look_at_votes(index, x, targets, k, fallback):
             own_class, _ = index.of_class(target)
             _, nearest = own_class.search(x[lost], min(k, len(own_class)))
             direction[lost] = _mean_direction(x[lost], own_class.images[nearest])
-    return votes_target.mean(axis=1), direction
+    return votes_target.mean(axis=1, dtype=np.float32), direction
 
 
 def _mean_direction(x, neighbours, sign=None):
@@ -373,7 +382,10 @@ def _look_softly(index, x, targets, temperature):
     everyone = np.exp(scores - scores.max(axis=1, keepdims=True))
     own = np.where(wanted, scores, -np.inf)
     own = np.exp(own - own.max(axis=1, keepdims=True))
-    weights = everyone / everyone.sum(axis=1, keepdims=True) - own / own.sum(axis=1, keepdims=True)
+    # w - w_t, written so that it does not cancel where p is near 1: within the target class it is
+    # -(1 - p) w_t
+    others = np.where(wanted, 0, everyone) / everyone.sum(axis=1, keepdims=True)
+    weights = others - others.sum(axis=1, keepdims=True) * own / own.sum(axis=1, keepdims=True)
     pull = weights @ index.images.reshape(len(index), -1)
     p = (everyone * wanted).sum(axis=1) / everyone.sum(axis=1)
     direction = pull / (np.linalg.norm(pull, axis=1, keepdims=True) + 1e-10)

@@ -9,16 +9,23 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from helpers import models
-from helpers.inversion import check_start, noise
+from helpers.inversion import check_images, check_start, noise
 from helpers.neighbours import NeighbourIndex, pseudo_probability
 
 K = 5  # neighbours that vote
 COMPONENTS = 32  # numbers that an autoencoder keeps of an image
 EPSILON = 1e-10
+ANCHORS = {"real digits", "noise", "judge's test accuracy"}
 
 
 def agreement(p, targets):
-    """Share of the images whose most probable class is their target, in [0, 1]."""
+    """Share of the images whose most probable class is their target, in [0, 1].
+
+    Parameters
+    ----------
+    p : array of shape (n, 10), probabilities
+    targets : int array of shape (n,)
+    """
     return float(np.mean(p.argmax(axis=1) == targets))
 
 
@@ -53,12 +60,17 @@ def scorecard(images, targets, judges, dataset):
     Raises
     ------
     ValueError
-        For images of another shape or range, or targets that do not fit them.
+        For images of another shape or range, targets that do not fit them, no set at all, sets
+        of different sizes, or a set that is named like one of the rows to compare with.
     """
     sets = images if isinstance(images, dict) else {"images": images}
+    if not sets or ANCHORS & set(sets):
+        raise ValueError(f"images must have at least one set, none named {ANCHORS}: {list(sets)}")
+    if len({len(some) for some in sets.values()}) > 1:
+        raise ValueError("images must have sets of one size, because they share the targets")
     rows = {}
     for name, some in sets.items():
-        some, wanted = check_start(some, targets, "images")
+        some, wanted = check_start(some, targets, f"images {name!r}")
         rows[name] = _row(some, wanted, judges, dataset)
     rows["real digits"] = _row(real_digits(dataset, wanted), wanted, judges, dataset)
     rows["noise"] = _row(noise(len(wanted), seed=0), wanted, judges, dataset)
@@ -98,18 +110,25 @@ def trust_scores(images, targets, dataset):
     -------
     scores : array of shape (n,), 0 and up
         Distance to the nearest training image of any other class, divided by `distances`. Above 1
-        the nearest neighbour is of the target class.
+        the nearest neighbour is of the target class. Very large where the distance is 0.
     distances : array of shape (n,), Euclidean, 0 to 28
         To the nearest training image of the target class.
 
+    Raises
+    ------
+    ValueError
+        For images of another shape or range, or a target without training images.
+
     Notes
     -----
-    The trust score of Jiang et al. (2018), without their filter of outlying training images.
+    The trust score of Jiang et al. (2018), with the target in the place of the predicted class,
+    and without their filter of outlying training images.
     """
+    images, targets = check_start(images, targets, "images")
     index, _ = _reference(dataset)
-    classes = np.unique(dataset.y_train)
+    classes = _classes(dataset, targets)
     nearest = np.column_stack([index.of_class(c)[0].search(images, 1)[0] for c in classes])
-    own = classes == np.asarray(targets)[:, None]
+    own = classes == targets[:, None]
     distances = nearest[own]
     others = np.where(own, np.inf, nearest).min(axis=1)
     return others / (distances + EPSILON), distances
@@ -133,7 +152,12 @@ def reconstruction_scores(images, targets, dataset):
         1 the image is more like the target than like any other class.
     im2 : array of shape (n,), 0 and up
         Squared distance between what the target's autoencoder and that of all classes draw,
-        divided by the sum of the pixels.
+        divided by the sum of the pixels. Very large for a black image.
+
+    Raises
+    ------
+    ValueError
+        For images of another shape or range, or a target without training images.
 
     Notes
     -----
@@ -141,15 +165,16 @@ def reconstruction_scores(images, targets, dataset):
     of the class that the image came from; an image that began as noise has none, so the best of
     the other classes takes its place, which is never easier. And these autoencoders are linear:
     the best linear autoencoder is known without training, it keeps the first principal
-    components (Baldi & Hornik, 1989), here 32 of them.
+    components (Baldi & Hornik, 1989), here 32 of them; what they draw is clipped to [0, 1].
     """
+    images, targets = check_start(images, targets, "images")
+    classes = _classes(dataset, targets)
     _, autoencoders = _reference(dataset)
     flat = images.reshape(len(images), -1)
     drawn = {name: _redraw(coder, flat) for name, coder in autoencoders.items()}
     squared = {name: ((flat - picture) ** 2).sum(axis=1) for name, picture in drawn.items()}
-    classes = np.unique(dataset.y_train)
     errors = np.column_stack([squared[c] for c in classes])
-    own = classes == np.asarray(targets)[:, None]
+    own = classes == targets[:, None]
     im1 = errors[own] / (np.where(own, np.inf, errors).min(axis=1) + EPSILON)
     by_target = np.stack([drawn[c] for c in classes], axis=1)[own]
     apart = ((by_target - drawn["all"]) ** 2).sum(axis=1)
@@ -171,6 +196,7 @@ def total_variation(images):
     -----
     The anisotropic form of Rudin, Osher & Fatemi (1992), divided by the number of pairs.
     """
+    images = check_images(images, "images")
     down = np.abs(np.diff(images, axis=1)).mean(axis=(1, 2, 3))
     right = np.abs(np.diff(images, axis=2)).mean(axis=(1, 2, 3))
     return down + right
@@ -181,9 +207,19 @@ def real_digits(dataset, targets):
     images = np.empty((len(targets), 28, 28, 1), np.float32)
     for cls in np.unique(targets):
         places = np.flatnonzero(dataset.y_test == cls)
+        if len(places) == 0:
+            raise ValueError(f"targets must be classes of the test images; there is no {cls}")
         wanted = targets == cls
         images[wanted] = dataset.x_test[np.resize(places, wanted.sum())]
     return images
+
+
+def _classes(dataset, targets):
+    """Classes of the training images; raises a ValueError for a target that is none of them."""
+    classes = np.unique(dataset.y_train)
+    if missing := set(targets.tolist()) - set(classes.tolist()):
+        raise ValueError(f"targets must be classes of the training images, not {sorted(missing)}")
+    return classes
 
 
 @functools.lru_cache(maxsize=1)

@@ -215,10 +215,19 @@ def test_an_interrupted_save_leaves_nothing_behind(small, tmp_path, monkeypatch)
     assert list((tmp_path / "models" / "lite").iterdir()) == []
 
 
-def test_lite_never_loads_a_network_that_was_trained_on_all_images(small, monkeypatch, capsys):
-    monkeypatch.setattr(models, "_card_matches", lambda *arguments: True)
-    models.load_or_train("no_dense", small)
+@pytest.mark.parametrize("profile", ["lite", "full"])
+def test_a_shipped_network_is_for_all_images_only(small, monkeypatch, capsys, profile):
+    """Neither on the sample nor on another part: its test images may have been trained on."""
+    monkeypatch.setattr(models, "_card", lambda *arguments: {"images": 60_000})
+    models.load_or_train("no_dense", dataclasses.replace(small, profile=profile))
     assert "trained in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"seed": 0}'])
+def test_a_damaged_card_vouches_for_nothing(tmp_path, text):
+    weights = tmp_path / "mnist-cnn.weights.h5"
+    models.card_path(weights).write_text(text)
+    assert models._card(weights, models.RECIPES["cnn"], 0) is None
 
 
 SHIPPED = sorted(models.PRETRAINED.glob("*.weights.h5"))

@@ -249,6 +249,21 @@ def test_a_bad_k_is_named(k):
             call()
 
 
+def test_the_soft_direction_does_not_cancel_where_p_is_near_1(index, sample):
+    """Against the gradient in double precision, on images of the index."""
+    for place in (0, 7, 11):
+        x, target = sample.x_train[place : place + 1], sample.y_train[place]
+        p, direction = neighbours._look_softly(index, x, np.array([target]), 3.0)
+        flat = sample.x_train.reshape(4000, -1).astype(np.float64)
+        weights = np.exp(-((flat - x.reshape(-1)) ** 2).sum(axis=1) / 3.0)
+        others = np.where(sample.y_train == target, 0, weights)
+        own = weights - others
+        gradient = others @ flat / others.sum() - own @ flat / own.sum()
+        gradient /= np.linalg.norm(gradient)
+        assert p[0] > 0.999
+        assert direction.ravel() @ gradient > 0.999
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

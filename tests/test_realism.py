@@ -112,5 +112,18 @@ def test_another_dataset_gets_another_reference(sample, threes):
 def test_images_and_targets_that_do_not_fit_are_named(sample, threes):
     with pytest.raises(ValueError, match=r"targets must be one integer or 20"):
         realism.scorecard(threes, np.arange(3), {}, sample)
-    with pytest.raises(ValueError, match=r"images .*divide by 255"):
+    with pytest.raises(ValueError, match=r"images 'bright' .*divide by 255"):
         realism.scorecard({"bright": threes * 255}, 3, {}, sample)
+    with pytest.raises(ValueError, match="images must have at least one set"):
+        realism.scorecard({"noise": threes}, 3, {}, sample)
+    with pytest.raises(ValueError, match="images must have at least one set"):
+        realism.scorecard({}, 3, {}, sample)
+    with pytest.raises(ValueError, match="images must have sets of one size"):
+        realism.scorecard({"all": threes, "few": threes[:5]}, 3, {}, sample)
+    few = sample.y_train != 3
+    without = dataclasses.replace(sample, x_train=sample.x_train[few], y_train=sample.y_train[few])
+    for score in (realism.trust_scores, realism.reconstruction_scores):
+        with pytest.raises(
+            ValueError, match=r"targets must be classes of the training images, not \[3\]"
+        ):
+            score(threes, 3, without)

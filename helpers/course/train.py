@@ -75,7 +75,8 @@ def ship(name, dataset, seed):
     card = {
         "network": name,
         "command": f"python -m helpers.course train {name} --seeds {seed} --ship",
-        "dataset": f"{dataset.name}, {len(dataset.x_train):,} training images",
+        "dataset": dataset.name,
+        "images": len(dataset.x_train),
         "seed": seed,
         "test_accuracy": run["accuracy"],
         "parameters": int(model.count_params()),
