@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers import progress_bar, tensorflow
+from helpers import session
+from helpers.backend import tf
 
 EPSILON = 1e-10
 LOSSES = ("log", "probability")
@@ -103,7 +104,6 @@ def invert(
     """
     start, targets = check_start(start, targets)
     _check_settings(steps, learning_rate, loss, stop_at, blur_every, keep_frames)
-    tf = tensorflow()
     began = time.perf_counter()
     x, wanted = tf.constant(start), tf.constant(targets)
     check_probabilities(np.asarray(model(x[:1])), targets)
@@ -132,7 +132,6 @@ def invert(
 @functools.lru_cache(maxsize=8)
 def _compiled_step(model, loss, normalize):
     """Compile one step for a model; kept, because compiling takes longer than fifty steps."""
-    tf = tensorflow()
 
     @tf.function(reduce_retracing=True)
     def step(x, targets, learning_rate, stop_at):
@@ -152,7 +151,6 @@ def _compiled_step(model, loss, normalize):
 
 def _blur(x, moving):
     """Blur the images that still move, with the binomial 3 x 3 kernel."""
-    tf = tensorflow()
     row = tf.constant([0.25, 0.5, 0.25])
     kernel = (row[:, None] * row[None, :])[:, :, None, None]
     blurred = tf.nn.depthwise_conv2d(x, kernel, strides=(1, 1, 1, 1), padding="SAME")
@@ -270,7 +268,7 @@ def evenly_spaced(steps, frames):
 
 def progress_steps(steps, show):
     """Iterate over range(steps) under a progress bar."""
-    with progress_bar(steps, "inverting", show) as bar:
+    with session.progress_bar(steps, "inverting", show) as bar:
         for step in range(steps):
             yield step
             bar.update()

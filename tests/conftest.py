@@ -3,21 +3,20 @@
 import numpy as np
 import pytest
 
-import helpers
 from helpers import data
 
 
 @pytest.fixture(scope="session")
 def sample():
     """The committed sample: 4,000 + 1,000 real digits."""
-    helpers.tensorflow()
     return data.load("mnist", profile="lite")
 
 
 @pytest.fixture(scope="session")
 def linear_model():
     """A softmax regression with fixed random weights: (tf model, NumPy weights, NumPy bias)."""
-    tf = helpers.tensorflow()
+    from helpers.backend import tf
+
     rng = np.random.default_rng(1)
     weights = rng.normal(0, 0.1, (784, 10))
     bias = rng.normal(0, 0.1, 10)

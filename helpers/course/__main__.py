@@ -6,7 +6,7 @@ import argparse
 import sys
 
 try:
-    from helpers import data
+    from helpers import session
     from helpers.course import bands, bench, doctor, notebooks, release, run, train
 except ModuleNotFoundError as error:
     # not even the doctor could be imported, to say it
@@ -29,7 +29,7 @@ def main(argv=None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        data.current_profile()
+        session.profile()
     except ValueError as error:
         parser.error(str(error))
     try:

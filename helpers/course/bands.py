@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.checks import bands
+from helpers import records as bands
 from helpers.course import notebooks, run
 
 

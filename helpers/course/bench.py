@@ -49,10 +49,10 @@ def main(arguments):
 
 def inversion(dataset):
     """Lines on image-steps per second: one step of one image counts one."""
-    from helpers import models, tensorflow
+    from helpers import models
+    from helpers.backend import tf
     from helpers.inversion import EPSILON, invert, noise
 
-    tf = tensorflow()
     model = models.build_cnn()
     one, many = noise(1, 0), noise(IMAGES, 0)
 
@@ -279,8 +279,7 @@ def alternate(contenders):
 
 def matrix_flops(side=1536):
     """Floating-point operations per second of TensorFlow's matrix product on this computer."""
-    from helpers import tensorflow
+    from helpers.backend import tf
 
-    tf = tensorflow()
     a = tf.random.uniform((side, side))
     return 2 * side**3 / alternate({"product": lambda: tf.matmul(a, a).numpy()})["product"]

@@ -13,8 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from helpers import ROOT, data
+from helpers import data
 from helpers.course import notebooks
+from helpers.session import ROOT
 
 GOOD, WARNING, MISSING = "✓", "!", "✗"
 
@@ -174,9 +175,8 @@ def path_length():
 
 def training_speed(seconds=8.0):
     """Train the reference network on the sample for a while: images per second."""
-    from helpers import models, tensorflow
+    from helpers import models
 
-    tensorflow()
     with contextlib.redirect_stdout(io.StringIO()):
         dataset = data.load("mnist", "lite")
     model = models.build_cnn()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from helpers import ROOT
+from helpers.session import ROOT
 
 FOLDER = ROOT / "notebooks"
 BUILD = ROOT / "build"

@@ -8,8 +8,8 @@ import re
 import shutil
 from pathlib import Path
 
-from helpers import ROOT
 from helpers.course import notebooks
+from helpers.session import ROOT
 
 CONTENTS = (
     "helpers",

@@ -9,8 +9,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-from helpers import ROOT, data
+from helpers import data, session
 from helpers.course import notebooks
+from helpers.session import ROOT
 
 CELL_TIMEOUT = 1800  # seconds; the longest training of the course takes a third of that
 MEMORY_BAR = 4e9  # bytes
@@ -80,7 +81,7 @@ def settle_profile(wanted, strict=False):
     {"full", "lite"}
         What the notebooks can run with.
     """
-    wanted = wanted or data.current_profile()
+    wanted = wanted or session.profile()
     profile = data.load("mnist", wanted).profile
     if strict and profile != wanted:
         raise SystemExit("Stopped: this would store results of the sample as those of full MNIST.")

@@ -6,16 +6,13 @@ import json
 
 import numpy as np
 
-from helpers import data, models, setup, tensorflow
-from helpers.checks import bands
+from helpers import records as bands
 from helpers.course import notebooks
 
 
 def add_parser(commands):
     parser = commands.add_parser("train", help="train the networks over seeds, note the runs")
-    parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"default: all of {', '.join(models.RECIPES)}"
-    )
+    parser.add_argument("names", nargs="*", metavar="name", help="default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default: 0")
     parser.add_argument(
         "--ship", action="store_true", help="copy the weights to data/pretrained, with a card"
@@ -24,17 +21,21 @@ def add_parser(commands):
 
 
 def main(arguments):
-    names = arguments.names or list(models.RECIPES)
-    if unknown := set(names) - set(models.RECIPES):
+    from helpers import checkpoints, data, models, setup
+
+    names = arguments.names or list(models.NETWORKS)
+    if unknown := set(names) - set(models.NETWORKS):
         raise notebooks.UsageError(
-            f"name must be one of {sorted(models.RECIPES)}, not {sorted(unknown)}"
+            f"name must be one of {sorted(models.NETWORKS)}, not {sorted(unknown)}"
         )
     setup()  # the same seeds and determinism as in a notebook
     dataset = data.load("mnist")
     for seed in arguments.seeds:
         for name in names:
-            recorded = bands.run(dataset.profile, name, seed, models.RECIPES[name].settings())
-            kept = models.kept_path(name, dataset, seed)
+            recorded = bands.run(
+                dataset.profile, name, seed, models.NETWORKS[name].recipe.settings()
+            )
+            kept = checkpoints.trained_path(models.NETWORKS[name], dataset, seed)
             if recorded is None or (arguments.ship and not kept.exists()):
                 _train(name, dataset, seed)
             if arguments.ship:
@@ -42,9 +43,13 @@ def main(arguments):
 
 
 def _train(name, dataset, seed):
+    from helpers import checkpoints, models
+
     model = models.load_or_train(name, dataset, seed)
-    if not models.kept_path(name, dataset, seed).exists():  # it came from data/pretrained
-        models.save_weights(model, models.kept_path(name, dataset, seed))
+    if not checkpoints.trained_path(
+        models.NETWORKS[name], dataset, seed
+    ).exists():  # it came from data/pretrained
+        checkpoints.save(model, checkpoints.trained_path(models.NETWORKS[name], dataset, seed))
     predicted = models.predict(model, dataset.x_test).argmax(axis=1)
     wrong = np.flatnonzero(predicted != dataset.y_test)
     bands.record_run(
@@ -52,7 +57,7 @@ def _train(name, dataset, seed):
         name,
         {
             "seed": seed,
-            "recipe": models.RECIPES[name].settings(),
+            "recipe": models.NETWORKS[name].recipe.settings(),
             "accuracy": round(1 - len(wrong) / len(predicted), 4),
             "wrong": wrong.tolist(),
         },
@@ -63,15 +68,15 @@ def ship(name, dataset, seed):
     """Copy one trained network to data/pretrained and write its card."""
     if dataset.profile != "full":
         raise SystemExit("Only networks trained on the full data are shipped.")
-    tf = tensorflow()
-    import keras
+    from helpers import checkpoints, models
+    from helpers.backend import keras, tf
 
-    kept = models.kept_path(name, dataset, seed)
-    target = models.shipped_path(name, dataset, seed)
-    model = models.BUILDERS[name]()
+    kept = checkpoints.trained_path(models.NETWORKS[name], dataset, seed)
+    target = checkpoints.pretrained_path(models.NETWORKS[name], dataset, seed)
+    model = models.NETWORKS[name].build()
     model.load_weights(kept)
-    models.save_weights(model, target)
-    run = bands.run(dataset.profile, name, seed, models.RECIPES[name].settings())
+    checkpoints.save(model, target)
+    run = bands.run(dataset.profile, name, seed, models.NETWORKS[name].recipe.settings())
     card = {
         "network": name,
         "command": f"python -m helpers.course train {name} --seeds {seed} --ship",
@@ -80,7 +85,7 @@ def ship(name, dataset, seed):
         "seed": seed,
         "test_accuracy": run["accuracy"],
         "parameters": int(model.count_params()),
-        "recipe": models.RECIPES[name].settings(),
+        "recipe": models.NETWORKS[name].recipe.settings(),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
-    models.card_path(target).write_text(json.dumps(card, indent=1) + "\n")
+    checkpoints.card_path(target).write_text(json.dumps(card, indent=1) + "\n")

@@ -1,12 +1,11 @@
-"""What notebooks say about themselves, and what students ask about their answers.
+"""What notebooks say about themselves.
 
 `claim` states what a notebook has found, and fails when it is no longer true. `within` compares
-a number with what eight other seeds gave. `check` and `hint` belong to the exercises.
+a number with what eight other seeds gave.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
@@ -15,9 +14,8 @@ import statistics
 import numpy as np
 from scipy import stats
 
-from helpers import current_seed, interactive
-from helpers.checks import _exercises, bands
-from helpers.data import current_profile
+from helpers import records as bands
+from helpers import session
 
 
 def claim(sentence, condition, detail=""):
@@ -50,7 +48,7 @@ def claim(sentence, condition, detail=""):
         )
     if condition:
         print(f"✓ {sentence}")
-    elif interactive():
+    elif session.interactive():
         print(f"✗ {sentence}")
         if detail:
             print(f"  Measured: {detail}")
@@ -98,11 +96,11 @@ def within(name, value):
     """
     if np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
         raise ValueError(f"value must be one number, not {value!r}, for the band {name!r}")
-    value, profile = float(value), current_profile()
+    value, profile = float(value), session.profile()
     if os.environ.get("COURSE_RECORD"):
         if not math.isfinite(value):
             raise ValueError(f"value must be finite to be recorded, not {value}, for {name!r}")
-        line = {"profile": profile, "name": name, "seed": current_seed(), "value": value}
+        line = {"profile": profile, "name": name, "seed": session.seed(), "value": value}
         with open(os.environ["COURSE_RECORD"], "a", encoding="utf-8") as record:
             record.write(json.dumps(line) + "\n")
         return True
@@ -126,10 +124,10 @@ def band(name):
     LookupError
         If no band of this name was recorded for this profile.
     """
-    values = bands.read()[current_profile()]["values"].get(name, [])
+    values = bands.read()[session.profile()]["values"].get(name, [])
     if len(values) < 2:
         raise LookupError(
-            f"no band for {name!r} in the {current_profile()} profile: "
+            f"no band for {name!r} in the {session.profile()} profile: "
             "record it with python -m helpers.course bands"
         )
     n, mean = len(values), statistics.fmean(values)
@@ -138,48 +136,3 @@ def band(name):
     # a number that no seed changes still differs in its last digits between computers
     width = max(deviations * statistics.stdev(values), 1e-9 * max(1.0, abs(mean)))
     return mean - width, mean + width
-
-
-def check(exercise, function):
-    """Try a student's function, and print what came out. It raises nothing that they wrote.
-
-    Parameters
-    ----------
-    exercise : str
-        For example ``"05-2"``.
-    function : callable
-        The answer.
-
-    Raises
-    ------
-    ValueError
-        If there is no such exercise.
-    """
-    print(_exercises.judge(_find(exercise), function)[1])
-
-
-def hint(exercise):
-    """Print one hint.
-
-    Parameters
-    ----------
-    exercise : str
-        For example ``"05-2"``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such exercise.
-    """
-    found = _find(exercise)
-    print(f"{found.name}: {found.hint}")
-
-
-def _find(exercise):
-    """Look an exercise up in the file of its chapter."""
-    chapter = f"helpers.checks.chapter_{str(exercise)[:2]}"
-    if str(exercise)[:2].isdigit() and importlib.util.find_spec(chapter):
-        for candidate in importlib.import_module(chapter).EXERCISES:
-            if candidate.name == exercise:
-                return candidate
-    raise ValueError(f"exercise must be a name such as '05-2', not {exercise!r}")

@@ -1,9 +1,12 @@
 """Exercises of 02: multiply-adds, McNemar's test, an interval over seeds."""
 
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 from scipy import stats
 
-from helpers.checks._exercises import Exercise, Mistake
+from helpers import plotting
+from helpers.exercises import Exercise, Mistake
 
 
 def _outcomes(both, only_a, only_b, neither):
@@ -248,3 +251,99 @@ EXERCISES = (
         "mean of very many seeds?",
     ),
 )
+
+
+# --- figures
+
+
+def verdicts(tables, title):
+    """Draw what a test said of every pair of runs: worse, better, or nothing.
+
+    Parameters
+    ----------
+    tables : dict of str to int array of shape (seeds, seeds)
+        Row = seed of the named network, column = seed of the reference; 1 is better, -1 worse.
+    title : str
+        The finding.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    columns = 4
+    rows = len(tables) // columns + 1  # one place stays free, for the legend
+    figure, axes = plt.subplots(rows, columns, figsize=(10, 2.9 * rows + 0.3), squeeze=False)
+    colours = [plotting.COLOURS[1], (0.88, 0.88, 0.88), plotting.COLOURS[0]]
+    scale = {"cmap": colours, "vmin": -1, "vmax": 1, "cbar": False, "square": True}
+    for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
+        table = np.asarray(table)
+        signs = np.array(["−", "", "+"])[table + 1]
+        sns.heatmap(table, ax=ax, annot=signs, fmt="", linewidths=1, **scale)
+        ax.tick_params(length=0, rotation=0)
+        ax.set_title(f"{name}: {np.count_nonzero(table)} significant", fontsize=11)
+        ax.set(xlabel="seed of the reference", ylabel=f"seed of {name}")
+    for ax in axes.flat[len(tables) :]:
+        ax.axis("off")
+    words = ["− significantly worse", "no verdict", "+ significantly better"]
+    patches = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
+    axes.flat[-1].legend(patches, words, loc="center", frameon=False)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
+
+
+def intervals(values, marked, x_label, title):
+    """Draw the 95 % interval of the mean of each column, and its values as small dots.
+
+    Parameters
+    ----------
+    values : DataFrame; one column for each interval, one row for each run
+    marked : collection of str
+        The columns that are drawn in orange; the others are gray.
+    x_label, title : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from scipy import stats
+
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    figure, ax = plt.subplots(figsize=(8.5, 0.8 + 0.48 * values.shape[1]))
+    for place, name in enumerate(values):
+        colour = plotting.COLOURS[3] if name in marked else "0.5"
+        ax.plot([low[place], high[place]], [place, place], color=colour, linewidth=6, alpha=0.4)
+        ax.plot(values[name].mean(), place, marker="D", color=colour)
+        ax.plot(values[name], np.full(len(values), place + 0.28), ".", color=colour, alpha=0.6)
+    ax.axvline(0, color="black", linewidth=1)
+    ax.set_yticks(range(values.shape[1]), list(values))
+    ax.set(ylim=(values.shape[1] - 0.4, -0.5), xlabel=x_label, title=title)
+    return figure
+
+
+def cost_and_runs(ax, cost, values, sides):
+    """Draw every run of every network against what the network costs; a bar is the mean.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    cost : Series; one number for each network, its name is the name of the axis
+    values : DataFrame; one column for each network, one row for each run
+    sides : dict of str to {"left", "right", "above", "below"}
+        Where a name stands, seen from its dots, if not on the right.
+    """
+    colours = [
+        *plotting.COLOURS[:5],
+        (0.25, 0.25, 0.25),
+        plotting.COLOURS[9],
+    ]  # those dark enough on white
+    aligned = {"left": ("right", "center"), "right": ("left", "center")}
+    aligned |= {"above": ("center", "bottom"), "below": ("center", "top")}
+    for name, colour in zip(values, colours, strict=False):
+        x, runs, side = cost[name], values[name], sides.get(name, "right")
+        ax.plot(np.full(len(runs), x), runs, ".", color=colour, alpha=0.6)
+        ax.plot(x, runs.mean(), marker="_", markersize=13, markeredgewidth=3, color=colour)
+        y = {"above": runs.max(), "below": runs.min()}.get(side, runs.mean())
+        away = {"left": (-9, 0), "right": (9, 0), "above": (0, 4), "below": (0, -4)}[side]
+        ha, va = aligned[side]
+        ax.annotate(name, (x, y), away, textcoords="offset points", ha=ha, va=va, fontsize=10)
+    ax.set(xscale="log", xlabel=f"{cost.name} (log scale)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dis
+import importlib.util
 import textwrap
 import warnings
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class Exercise:
     tolerance: float = 1e-4
 
 
-def judge(exercise, function):
+def grade_answer(exercise, function):
     """Try a function on the cases of an exercise, whatever the function does.
 
     Returns
@@ -214,3 +215,48 @@ def _number(value):
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:.3g}" if abs(value) > 1e-12 else "0"
+
+
+def check(exercise, function):
+    """Try a student's function, and print what came out. It raises nothing that they wrote.
+
+    Parameters
+    ----------
+    exercise : str
+        For example ``"05-2"``.
+    function : callable
+        The answer.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    print(grade_answer(_find(exercise), function)[1])
+
+
+def hint(exercise):
+    """Print one hint.
+
+    Parameters
+    ----------
+    exercise : str
+        For example ``"05-2"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    found = _find(exercise)
+    print(f"{found.name}: {found.hint}")
+
+
+def _find(exercise):
+    """Look an exercise up in the file of its chapter."""
+    chapter = f"helpers.chapters.chapter_{str(exercise)[:2]}"
+    if str(exercise)[:2].isdigit() and importlib.util.find_spec(chapter):
+        for candidate in importlib.import_module(chapter).EXERCISES:
+            if candidate.name == exercise:
+                return candidate
+    raise ValueError(f"exercise must be a name such as '05-2', not {exercise!r}")

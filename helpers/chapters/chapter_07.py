@@ -1,8 +1,11 @@
 """Exercises of 07: one step of an attack, the trust score, the autoencoder that redraws best."""
 
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 
-from helpers.checks._exercises import Exercise, Mistake
+from helpers import plotting
+from helpers.exercises import Exercise, Mistake
 
 ALL_BUT_FIRST = (1, 2, 3)
 
@@ -428,3 +431,45 @@ EXERCISES = (
         "smallest of the nine others. How can the target's entry lose every comparison?",
     ),
 )
+
+
+# --- figures
+
+
+def matrices(tables, title):
+    """Draw tables of ten by ten digits side by side: rows are sources, columns are targets.
+
+    Parameters
+    ----------
+    tables : dict of str to array of shape (100, 28, 28) or (100, 28, 28, 1), values in [0, 1]
+        The source of image i is i // 10, its target i % 10. The diagonal, which is drawn in an
+        orange frame, holds the real sources.
+    title : str
+        The finding.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(5.1 * len(tables), 5.6), squeeze=False)
+    side = 30  # a digit and a margin of one pixel around it
+    centres = side * np.arange(10) + side / 2 - 0.5
+    for ax, (name, images) in zip(axes.flat, tables.items(), strict=True):
+        padded = np.pad(
+            plotting.squeeze_digits(images), ((0, 0), (1, 1), (1, 1)), constant_values=0.35
+        )
+        mosaic = padded.reshape(10, 10, side, side).swapaxes(1, 2).reshape(10 * side, 10 * side)
+        ax.imshow(mosaic, vmin=0, vmax=1)
+        for place in range(10):
+            corner = (place * side - 0.5, place * side - 0.5)
+            frame = {"fill": False, "edgecolor": plotting.COLOURS[1], "linewidth": 2}
+            ax.add_patch(plt.Rectangle(corner, side, side, **frame))
+        ax.grid(False)
+        ax.set_xticks(centres, range(10))
+        ax.set_yticks(centres, range(10))
+        ax.tick_params(length=0)
+        sns.despine(ax=ax, left=True, bottom=True)
+        ax.set(xlabel="target class", title=name)
+    axes[0, 0].set_ylabel("real source (orange frame)")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import ROOT
+from helpers import session
+from helpers.session import ROOT
 
 SAMPLES = ROOT / "data" / "samples"
 CACHE = ROOT / "data" / "cache"
@@ -113,14 +114,6 @@ class Dataset:
         )
 
 
-def current_profile():
-    """The profile of this session, from ``$COURSE_PROFILE``: ``"full"`` (default) or ``"lite"``."""
-    value = os.environ.get("COURSE_PROFILE") or "full"
-    if value not in ("full", "lite"):
-        raise ValueError(f"COURSE_PROFILE must be 'full' or 'lite', not {value!r}")
-    return value
-
-
 def digest(arrays):
     """SHA-256 of the arrays' bytes, in the order of `KEYS`: the container does not matter."""
     sha = hashlib.sha256()
@@ -155,7 +148,7 @@ def load(name="mnist", profile=None):
     """
     if name not in SOURCES:
         raise ValueError(f"name must be one of {sorted(SOURCES)}, not {name!r}")
-    wanted = current_profile() if profile is None else profile
+    wanted = session.profile() if profile is None else profile
     if wanted not in ("full", "lite"):
         raise ValueError(f"profile must be 'full' or 'lite', not {profile!r}")
     source = SOURCES[name]
@@ -165,7 +158,7 @@ def load(name="mnist", profile=None):
     if arrays is None:
         if wanted == "full":
             _announce_lite(source)
-            os.environ["COURSE_PROFILE"] = "lite"  # the rest of this session follows
+            session.fall_back()  # the rest of this session follows
         wanted, rung = "lite", "data/samples"
         arrays = _sample(source)
     dataset = _dataset(name, wanted, rung, arrays)
@@ -198,8 +191,7 @@ def locate(name, download=True):
         # Keras itself would ask the network first if its copy were damaged
         ("the cache of Keras", lambda: _read(KERAS / source.file, source, "full")),
     ]
-    if os.environ.get("COURSE_DATA"):
-        shared = ROOT / os.environ["COURSE_DATA"]  # an absolute path stays as it is
+    if shared := session.data_folder():
         rungs.insert(0, ("COURSE_DATA", lambda: _shared(shared, source)))
     if download:
         rungs.append(("the official source", lambda: _official(source)))
@@ -257,10 +249,7 @@ def _official(source):
     if not _answers(source.url):
         raise NotUsable("No answer from the network within 5 seconds.")
     print(f"{source.title}: downloading {source.size} from its official source …")
-    from helpers import tensorflow
-
-    tensorflow()
-    import keras
+    from helpers.backend import keras
 
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)

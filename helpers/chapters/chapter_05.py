@@ -2,10 +2,12 @@
 
 import functools
 
+import matplotlib.pyplot as plt
 import numpy as np
 
-from helpers import tensorflow
-from helpers.checks._exercises import Exercise, Mistake
+from helpers import plotting
+from helpers.backend import tf
+from helpers.exercises import Exercise, Mistake
 
 IMAGE = np.random.default_rng(0).random((1, 28, 28, 1), dtype=np.float32)
 
@@ -13,7 +15,6 @@ IMAGE = np.random.default_rng(0).random((1, 28, 28, 1), dtype=np.float32)
 @functools.cache
 def _model():
     """Build a network of one layer that puts p = 1e-6 on class 3, and calls the image a 7."""
-    tensorflow()
     import keras
 
     inputs = keras.Input((28, 28, 1))
@@ -27,7 +28,7 @@ def _model():
 
 
 def _with_model(function):
-    return function(_model(), tensorflow().constant(IMAGE), 3)
+    return function(_model(), tf.constant(IMAGE), 3)
 
 
 def _by_hand(model, x, target):
@@ -41,7 +42,6 @@ def _taped(loss, watch=True, of="image"):
     """Gradient by tape, of another loss or with respect to something else."""
 
     def wrong(model, x, target):
-        tf = tensorflow()
         with tf.GradientTape() as tape:
             if watch:
                 tape.watch(x)
@@ -385,3 +385,62 @@ EXERCISES = (
         "column? What if there is none?",
     ),
 )
+
+
+# --- figures
+
+
+def line_panels(panels, x, x_label, y_label):
+    """Draw the same curves under several conditions, side by side.
+
+    Parameters
+    ----------
+    panels : dict of str to dict of str to array of shape (n,)
+        For each condition, the title of its panel, the named curves of `lines`.
+    x : array of shape (n,)
+    x_label, y_label : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    size = (4.75 * len(panels), 3.5)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
+    for ax, (title, curves) in zip(axes.flat, panels.items(), strict=True):
+        plotting.lines(ax, x, curves, x_label, "", title, label_at_end=False)
+        if ax is not axes[0, -1]:
+            ax.get_legend().remove()
+    axes[0, 0].set_ylabel(y_label)
+    return figure
+
+
+def walks(ways, what, titles, short=None):
+    """Draw the probability and the length of the gradient along walks, on log axes.
+
+    Parameters
+    ----------
+    ways : dict of str to array of shape (steps, 2)
+        For each walk, p of the target and the length of the gradient before every step.
+    what : sequence of 2 str
+        The names of the two vertical axes.
+    titles : sequence of 2 str
+        The findings.
+    short : float, optional
+        The length below which a walk stops: a dashed line.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4))
+    for ax, column, label, title in zip(axes, (0, 1), what, titles, strict=True):
+        for name, way in ways.items():
+            ax.semilogy(way[:, column], label=name)
+        ax.set(xlabel="step", ylabel=label, title=title)
+    if short:
+        axes[1].axhline(short, color="black", linestyle="--", linewidth=1)
+        axes[1].annotate(
+            "ε", (0.98, short), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+        )
+    axes[0].legend(frameon=False)
+    return figure

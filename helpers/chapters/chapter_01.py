@@ -1,10 +1,12 @@
 """Exercises of 01: parameters, softmax, the most confident mistakes, the confusion matrix."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy import special
 from sklearn import metrics
 
-from helpers.checks._exercises import Exercise, Mistake
+from helpers import plotting
+from helpers.exercises import Exercise, Mistake
 
 
 def _softmax_by(axis):
@@ -232,3 +234,74 @@ EXERCISES = (
         "row, which column?",
     ),
 )
+
+
+# --- figures
+
+
+def network(model, title):
+    """Draw a chain of layers from left to right, each with its name and the shape that it returns.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Image outputs are drawn as stacks of sheets: the side grows with the height in pixels, the
+        stack with the number of channels. Vectors are drawn as bars.
+    title : str
+        The finding.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    colours = {
+        "Conv2D": plotting.COLOURS[0],
+        "MaxPooling2D": plotting.COLOURS[1],
+        "Dense": plotting.COLOURS[2],
+    }
+    figure, ax = plt.subplots(figsize=(10.5, 2.9))
+    left = 0.0
+    for layer in model.layers:
+        kind, shape, settings = type(layer).__name__, layer.output.shape[1:], layer.get_config()
+        image = len(shape) == 3
+        sheets = 1 + shape[-1] // 12 if image else 1
+        width = 0.3 + shape[0] / 25 if image else 0.25
+        height = width if image else 0.5 + 0.5 * np.log10(shape[0])
+        for sheet in range(sheets):
+            corner = (left + 0.08 * sheet, 0.04 * (sheets - 1) - 0.08 * sheet - height / 2)
+            colour = colours.get(kind, "0.6")
+            ax.add_patch(plt.Rectangle(corner, width, height, facecolor=colour, edgecolor="white"))
+        right = left + width + 0.08 * (sheets - 1)
+        window = settings.get("kernel_size") or settings.get("pool_size")
+        name = [kind.removesuffix("Layer"), window and "{} × {}".format(*window)]
+        name = "\n".join(filter(None, [*name, settings.get("activation")]))
+        middle = (left + right) / 2
+        ax.text(middle, 1.15, name, ha="center", va="bottom", fontsize=10)
+        ax.text(middle, -1.4, " × ".join(map(str, shape)), ha="center", va="bottom", fontsize=10)
+        if layer is not model.layers[-1]:
+            arrow = {"arrowstyle": "-|>", "color": "0.3"}
+            ax.annotate("", (right + 0.65, 0), (right + 0.1, 0), arrowprops=arrow)
+        left = right + 0.75
+    for height, label in ((1.15, "layer"), (-1.4, "shape")):
+        ax.text(-0.3, height, label, ha="right", va="bottom", fontsize=10, color="0.4")
+    ax.set(xlim=(-0.9, left - 0.5), ylim=(-1.5, 2.0), title=title)
+    ax.axis("off")
+    return figure
+
+
+def first_epoch(ax, alone, mean_so_far, validation):
+    """Draw one quantity over the batches of an epoch.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    alone, mean_so_far : arrays of shape (batches,)
+        Of each batch, and the mean since the start of the epoch.
+    validation : float
+        After the last batch.
+    """
+    batches = np.arange(1, len(alone) + 1)
+    ax.plot(batches, alone, color="0.7", linewidth=1, label="training: each batch alone")
+    ax.plot(batches, mean_so_far, label="training: mean so far")
+    ax.plot(batches[-1], validation, "o", markersize=8, label="validation, at the end")
+    ax.legend(frameon=False)

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import special
 
-from helpers.checks._exercises import Exercise, Mistake
+from helpers import plotting
+from helpers.exercises import Exercise, Mistake
 
 # one 3, to the left of and below the image; three images of other classes
 POINT = np.array([0.5, 0.5])
@@ -288,3 +289,33 @@ EXERCISES = (
         "that belong to the target class.",
     ),
 )
+
+
+# --- figures
+
+
+def compare_inversions(groups, title):
+    """Draw starts, and under each what several inversions made of it, with the final p.
+
+    Parameters
+    ----------
+    groups : dict of str to (dict of str to Inversion, array of int)
+        Name of the starts -> the runs that began there, by the name of their row, and which of
+        their images to show. The targets of the columns are the same in every group.
+    title : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    rows = []
+    for start, (runs, places) in groups.items():
+        first = next(iter(runs.values()))
+        targets = first.targets[places]
+        rows.append((start, first.start[places], [""] * len(places)))
+        for name, run in runs.items():
+            p = [f"{value:.2f}" for value in run.probability[places]]
+            rows.append((name, run.images[places], p))
+    labels, images, captions = zip(*rows, strict=True)
+    column_labels = [f"to {target}" for target in targets]
+    return plotting.digit_table(np.stack(images), labels, column_labels, title, captions=captions)

@@ -1,9 +1,11 @@
 """Exercises of 04: confidence when right and wrong, calibration, temperature, refusal."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy import special
 
-from helpers.checks._exercises import Exercise, Mistake
+from helpers import plotting
+from helpers.exercises import Exercise, Mistake
 
 # eight images, four classes; the network is wrong about the last three
 PROBABILITIES = np.array(
@@ -259,3 +261,83 @@ EXERCISES = (
         "share of right answers among those?",
     ),
 )
+
+
+# --- figures
+
+
+def reliability(ax, table, title):
+    """Draw a reliability diagram from the table of `confidence.reliability`.
+
+    The gray whiskers on the diagonal show chance: 95 % of a calibrated model's dots lie inside.
+    """
+    said = table["confidence"].clip(0, 1)
+    chance = 2 * np.sqrt(said * (1 - said) / table["count"])
+    ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+    ax.errorbar(said, said, yerr=chance, fmt="none", ecolor="0.4", elinewidth=1.5, capsize=3)
+    ax.bar(
+        table["low"],
+        table["accuracy"],
+        width=table["high"] - table["low"],
+        align="edge",
+        color=plotting.COLOURS[0],
+        alpha=0.35,
+        edgecolor=plotting.COLOURS[0],
+    )
+    size = 8 + 120 * table["count"] / table["count"].sum()
+    ax.scatter(
+        table["confidence"],
+        table["accuracy"],
+        s=size,
+        color=plotting.COLOURS[0],
+        zorder=3,
+        clip_on=False,
+    )
+    ax.set(
+        xlim=(0, 1), ylim=(0, 1.02), xlabel="mean confidence m(x)", ylabel="accuracy", title=title
+    )
+    ax.set_aspect("equal")
+
+
+def confidence_strips(images, answers, marks, title):
+    """Draw one image of each kind, and below it how sure several models are of all of them.
+
+    Parameters
+    ----------
+    images : dict of str to array of shape (n, 28, 28) or (n, 28, 28, 1)
+        Images of each kind; the first one is drawn.
+    answers : dict of str to dict of str to array of shape (n, classes)
+        For each kind and model, the probabilities; their maxima m(x) are the dots.
+    marks : mapping of str to float
+        For each model, a level that is drawn as a short black line.
+    title : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axes = plt.subplots(
+        2,
+        len(images),
+        figsize=(2.3 * len(images), 4.4),
+        height_ratios=[1, 2.2],
+        sharey="row",
+        squeeze=False,
+    )
+    aside = np.random.default_rng(0)  # dots at the same height are spread, to be seen
+    for kind, top, bottom in zip(images, *axes, strict=True):
+        top.imshow(plotting.squeeze_digits(images[kind])[0], vmin=0, vmax=1)
+        top.set_title(kind, loc="center")
+        top.axis("off")
+        for place, (model, p) in enumerate(answers[kind].items()):
+            m = p.max(axis=1)
+            x = place + aside.uniform(-0.25, 0.25, len(m)) * (len(m) > 1)
+            size, alpha = (8, 0.35) if len(m) > 1 else (40, 1)
+            bottom.scatter(x, m, s=size, alpha=alpha, color=plotting.COLOURS[place], linewidths=0)
+            bottom.hlines(marks[model], place - 0.4, place + 0.4, color="black", linewidth=1.5)
+        names = [model.replace(", ", "\n").replace(" = ", "=") for model in answers[kind]]
+        bottom.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1.04))
+        bottom.tick_params(axis="x", length=0, labelsize=9)
+    axes[1, 0].set_ylabel("confidence m(x)")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure

@@ -13,7 +13,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from helpers import ROOT
+from helpers.session import ROOT
 
 PATH = ROOT / "data" / "bands.json"
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from helpers.checks._exercises import Exercise, Mistake
+from helpers.exercises import Exercise, Mistake
 
 NEIGHBOUR_LABELS = np.array([[3, 3, 8, 3, 5], [8, 8, 0, 8, 8], [1, 7, 1, 8, 7]])
 
