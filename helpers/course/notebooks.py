@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from helpers.session import ROOT
@@ -88,6 +89,20 @@ def write(notebook, path):
 def tags(cell):
     """The set of a cell's tags."""
     return set(cell.metadata.get("tags", []))
+
+
+def datasets(notebook):
+    """Names of the datasets that a notebook loads.
+
+    They are read from its code: a notebook writes ``data.load("mnist")``, with the name as a text.
+
+    Returns
+    -------
+    set of str
+        With ``""`` in it if a name is not written out.
+    """
+    code = "\n".join(cell.source for cell in code_cells(notebook))
+    return set(re.findall(r"""\bdata\.load\((?:\s*["'](\w+)["'])?""", code))
 
 
 def code_cells(notebook):
