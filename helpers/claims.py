@@ -10,7 +10,6 @@ import math
 import statistics
 
 import numpy as np
-from scipy import stats
 
 from helpers import records, session
 
@@ -150,6 +149,8 @@ def tolerance_interval(name):
     >>> low < high
     True
     """
+    from scipy import stats  # takes a second, which a claim does not need
+
     profile, own = session.profile(), session.seed()
     others = [value for seed, value in records.values(profile, name).items() if seed != own]
     n = len(others)

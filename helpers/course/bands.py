@@ -11,6 +11,7 @@ from helpers.course import notebooks, run
 
 
 def add_parser(commands):
+    """Add this command and its options to the command line."""
     parser = commands.add_parser("bands", help="record what smoke tests are compared with")
     parser.add_argument("notebooks", nargs="*", metavar="NN", help="default: 01 to 06")
     parser.add_argument("--profile", choices=("full", "lite"), help="default: both")
@@ -19,6 +20,7 @@ def add_parser(commands):
 
 
 def main(arguments):
+    """Run every notebook on every seed, and record each run that succeeds."""
     if arguments.seeds < 2:
         raise notebooks.UsageError(
             f"--seeds must be 2 or more, not {arguments.seeds}: one number has no spread"

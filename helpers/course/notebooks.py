@@ -17,7 +17,7 @@ class UsageError(ValueError):
 
 
 def find(wanted=(), everything=False):
-    """Paths of notebooks, in the order of their numbers.
+    """Find the paths of notebooks, in the order of their numbers.
 
     Parameters
     ----------
@@ -68,9 +68,11 @@ def read(path):
     import nbformat
 
     try:
-        return nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, AttributeError) as error:
+        notebook = nbformat.read(path, as_version=4)
+        code_cells(notebook)
+    except (ValueError, AttributeError, nbformat.ValidationError) as error:
         raise UsageError(f"{path.name} is not a notebook: {error}") from error
+    return notebook
 
 
 def write(notebook, path):
@@ -87,12 +89,12 @@ def write(notebook, path):
 
 
 def tags(cell):
-    """The set of a cell's tags."""
+    """Return the set of a cell's tags."""
     return set(cell.metadata.get("tags", []))
 
 
 def datasets(notebook):
-    """Names of the datasets that a notebook loads.
+    """Find the names of the datasets that a notebook loads.
 
     They are read from its code: a notebook writes ``data.load("mnist")``, with the name as a text.
 
@@ -106,7 +108,7 @@ def datasets(notebook):
 
 
 def code_cells(notebook):
-    """The code cells, in order: the one at place 0 has the prompt ``In [1]``."""
+    """Return the code cells, in order: the one at place 0 has the prompt ``In [1]``."""
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 

@@ -16,6 +16,7 @@ from helpers.course import notebooks
 
 
 def pytest_configure(config):
+    """Set what every kernel inherits."""
     if not config.getoption("nbval_kernel_name", None):
         # whatever kernel "python3" means on this computer: test with the Python that runs pytest
         config.option.nbval_current_env = True

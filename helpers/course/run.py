@@ -20,6 +20,7 @@ LAYOUT = "{:<24} {:>5} {:>9} {:>18} {:>9} {:>9}"
 
 
 def add_parser(commands):
+    """Add this command and its options to the command line."""
     parser = commands.add_parser("run", help="run notebooks, by default copies of 01 to 06")
     parser.add_argument("notebooks", nargs="*", metavar="NN", help="default: 01 to 06")
     parser.add_argument("--profile", choices=("full", "lite"), help="default: $COURSE_PROFILE")
@@ -32,6 +33,7 @@ def add_parser(commands):
 
 
 def main(arguments):
+    """Run the notebooks that were asked for."""
     if arguments.inplace and arguments.path:
         raise notebooks.UsageError(
             "--inplace cannot be combined with --path: it would drop the other cells"
@@ -167,7 +169,7 @@ def execute(notebook, path, environment):
         timeout=CELL_TIMEOUT,
         record_timing=False,
         coalesce_streams=True,
-        shutdown_kernel="immediate",  # asked politely in the middle of a cell, it prints a traceback
+        shutdown_kernel="immediate",  # asked politely in the middle of a cell, it complains
         resources={"metadata": {"path": str(path.parent)}},
     )
     began, cell_seconds = time.perf_counter(), []
