@@ -65,3 +65,8 @@ def test_the_datasets_of_a_notebook_are_read_from_its_code():
     ]
     assert notebooks.datasets(new_notebook(cells=cells)) == {"mnist", "letters"}
     assert notebooks.datasets(new_notebook(cells=[new_code_cell("data.load(name)")])) == {""}
+
+
+@pytest.mark.parametrize("path", notebooks.find(everything=True), ids=lambda path: path.stem)
+def test_the_notebooks_of_the_course_write_out_what_they_load(path):
+    assert "" not in notebooks.datasets(notebooks.read(path)) != set()

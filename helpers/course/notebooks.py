@@ -36,6 +36,11 @@ def find(wanted=(), everything=False):
     ------
     UsageError
         If a wanted notebook is not one of the course, or there is none at all.
+
+    Examples
+    --------
+    >>> [path.name for path in find(["5", "01_train_cnn"])]
+    ['01_train_cnn.ipynb', '05_cnn_inversion.ipynb']
     """
     core, further = (sorted(folder.glob("[0-9][0-9]_*.ipynb")) for folder in (FOLDER, _further()))
     if not wanted:
@@ -64,7 +69,13 @@ def _further():
 
 
 def read(path):
-    """Read a notebook; a file that is none raises a UsageError with its name."""
+    """Read a notebook; a file that is none raises a UsageError with its name.
+
+    Examples
+    --------
+    >>> read(find(["1"])[0]).nbformat
+    4
+    """
     import nbformat
 
     try:
@@ -89,7 +100,13 @@ def write(notebook, path):
 
 
 def tags(cell):
-    """Return the set of a cell's tags."""
+    """Return the set of a cell's tags.
+
+    Examples
+    --------
+    >>> sorted(tags(code_cells(read(find(["1"])[0]))[0]))
+    ['must', 'nbval-ignore-output']
+    """
     return set(cell.metadata.get("tags", []))
 
 
@@ -102,13 +119,24 @@ def datasets(notebook):
     -------
     set of str
         With ``""`` in it if a name is not written out.
+
+    Examples
+    --------
+    >>> datasets(read(find(["1"])[0]))
+    {'mnist'}
     """
     code = "\n".join(cell.source for cell in code_cells(notebook))
     return set(re.findall(r"""\bdata\.load\((?:\s*["'](\w+)["'])?""", code))
 
 
 def code_cells(notebook):
-    """Return the code cells, in order: the one at place 0 has the prompt ``In [1]``."""
+    """Return the code cells, in order: the one at place 0 has the prompt ``In [1]``.
+
+    Examples
+    --------
+    >>> code_cells(read(find(["1"])[0]))[0].cell_type
+    'code'
+    """
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 

@@ -47,8 +47,8 @@ def main(arguments):
     for path, notebook in books.items():
         if arguments.path == "must":
             keep_must_path(notebook)
-        readers = arguments.inplace and profiles[path] == "full"
-        figures = ROOT / "figures" if readers else notebooks.BUILD / "figures"
+        for_readers = arguments.inplace and profiles[path] == "full"
+        figures = ROOT / "figures" if for_readers else notebooks.BUILD / "figures"
         settings = {"COURSE_PROFILE": profiles[path], "COURSE_FIGURES": str(figures)}
         outcome = execute(notebook, path, settings)
         failure = _store(notebook, path, arguments.inplace and not outcome.failure)
@@ -93,6 +93,11 @@ def settle(books, wanted, strict=False):
     ------
     SystemExit
         If `strict`, and a notebook cannot run in the profile that is wanted.
+
+    Examples
+    --------
+    >>> set(settle({path: notebooks.read(path) for path in notebooks.find()}, "lite").values())
+    {'lite'}
     """
     if wanted == "lite":
         return dict.fromkeys(books, "lite")
@@ -114,7 +119,16 @@ def settle(books, wanted, strict=False):
 
 
 def keep_must_path(notebook):
-    """Drop the code cells without the tag ``must``, in place."""
+    """Drop the code cells without the tag ``must``, in place.
+
+    Examples
+    --------
+    >>> notebook = notebooks.read(notebooks.find(["1"])[0])
+    >>> before = len(notebooks.code_cells(notebook))
+    >>> keep_must_path(notebook)
+    >>> 0 < len(notebooks.code_cells(notebook)) < before
+    True
+    """
     notebook.cells = [
         cell
         for cell in notebook.cells
@@ -322,6 +336,15 @@ def normalise(notebook):
     Returns
     -------
     the notebook
+
+    Examples
+    --------
+    >>> from nbformat.v4 import new_code_cell, new_notebook, new_output
+    >>> noise = new_output("stream", name="stderr", text="a warning")
+    >>> cell = new_code_cell("1 + 1", outputs=[noise], execution_count=7)
+    >>> cell = normalise(new_notebook(cells=[cell])).cells[0]
+    >>> cell.execution_count, cell.outputs
+    (1, [])
     """
     for key in ("widgets", "jupytext"):
         notebook.metadata.pop(key, None)
