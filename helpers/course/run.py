@@ -277,13 +277,15 @@ class _Memory(threading.Thread):
     def run(self):
         import psutil
 
-        while not self._ended.wait(0.2):
+        while True:
             # a child may end while it is read: the next look comes soon
             with contextlib.suppress(psutil.Error):
                 kernel = psutil.Process(self.manager.provisioner.pid)
                 # on Windows the Python of a virtual environment is a child of its launcher
                 family = [kernel, *kernel.children(recursive=True)]
                 self.peak = max(self.peak, sum(one.memory_info().rss for one in family))
+            if self._ended.wait(0.2):
+                return
 
 
 def _reason(error):
