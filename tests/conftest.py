@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -57,6 +58,19 @@ def course(tmp_path, monkeypatch):
         return path
 
     return SimpleNamespace(root=tmp_path, save=save)
+
+
+@pytest.fixture
+def home(course):
+    """Make a home with settings of IPython, and a kernel that calls itself python3."""
+    folder = course.root / "home"
+    settings = folder / ".ipython" / "profile_default" / "ipython_config.py"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("get_config().InteractiveShell.ast_node_interactivity = 'all'")
+    kernel = folder / "jupyter" / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps({"argv": ["another-python"], "display_name": "Python 3"}))
+    return folder
 
 
 @pytest.fixture

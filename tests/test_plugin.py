@@ -1,7 +1,6 @@
 """What ``pytest --nbval`` promises, with the settings of pyproject.toml and real kernels."""
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import os, sys
 print(os.environ['COURSE_PROFILE'], os.environ['COURSE_RUN'], sys.executable)
 print(os.environ['COURSE_FIGURES'], os.listdir(os.environ['COURSE_MODELS']))
 """
+UNIT = "\ndef test_a(): pass\ndef test_b(): pass"
 SLEEPS = "import time\ntry:\n    time.sleep(20)\nexcept KeyboardInterrupt:\n    pass"
 
 
@@ -32,19 +32,6 @@ def save(course, name, *cells, minutes=1):
     notebook = notebooks.read(path)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     notebooks.write(notebook, path)
-
-
-@pytest.fixture
-def home(course):
-    """Make a home with settings of IPython, and a kernel that calls itself python3."""
-    home = course.root / "home"
-    settings = home / ".ipython" / "profile_default" / "ipython_config.py"
-    settings.parent.mkdir(parents=True)
-    settings.write_text("get_config().InteractiveShell.ast_node_interactivity = 'all'")
-    kernel = home / "jupyter" / "kernels" / "python3" / "kernel.json"
-    kernel.parent.mkdir(parents=True)
-    kernel.write_text(json.dumps({"argv": ["another-python"], "display_name": "Python 3"}))
-    return home
 
 
 def run_pytest(course, home, *options):
@@ -123,7 +110,7 @@ def test_a_worker_of_xdist_inherits_everything_and_starts_with_the_longest(cours
         f"with open({str(log)!r}, 'a') as log:\n"
         "    print('{name}', os.environ['COURSE_PROFILE'], len(folders), file=log)"
     )
-    (course.root / "test_unit.py").write_text(note.replace("{name}", "unit") + "\ndef test(): pass")
+    (course.root / "test_unit.py").write_text(note.replace("{name}", "unit") + UNIT)
     for name, minutes in (("01_short", 1), ("02_long", 3)):
         save(course, name, stored(note.replace("{name}", name)), minutes=minutes)
     done = run_pytest(course, home, "-n", "1", "--dist", "loadscope")

@@ -68,7 +68,7 @@ def test_run_names_the_failing_cell_and_goes_on(course, capsys):
 
 
 def test_the_kernel_has_this_python_this_course_and_settings_of_its_own(
-    course, unwatched, monkeypatch
+    course, home, unwatched, monkeypatch
 ):
     source = (
         "import os, sys, helpers; from helpers import session\n"
@@ -77,15 +77,9 @@ def test_the_kernel_has_this_python_this_course_and_settings_of_its_own(
         " os.environ['COURSE_FIGURES'], globals().get('x')]"
     )
     path = course.save("01_a", ("x = 1", "should"), (source, "must"))
-    # a kernel of another environment that calls itself python3 must not be taken
-    notebook = notebooks.read(path)
-    notebook.metadata["kernelspec"] = {"name": "elsewhere", "display_name": "Elsewhere"}
-    notebooks.write(notebook, path)
-    settings = course.root / ".ipython" / "profile_default" / "ipython_config.py"
-    settings.parent.mkdir(parents=True)
-    settings.write_text("get_config().InteractiveShell.ast_node_interactivity = 'all'")
-    monkeypatch.setenv("HOME", str(course.root))
-    monkeypatch.setenv("USERPROFILE", str(course.root))
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(home))
+    monkeypatch.setenv("JUPYTER_PATH", str(home / "jupyter"))
     monkeypatch.setenv("COURSE_PROFILE", "full")
     monkeypatch.setattr("tempfile.tempdir", str(course.root))
     unwatched()
@@ -101,7 +95,7 @@ def test_the_kernel_has_this_python_this_course_and_settings_of_its_own(
         str(course.root / "build" / "figures"),
         None,
     ]
-    assert sorted(each.name for each in settings.parent.iterdir()) == ["ipython_config.py"]
+    assert [each.name for each in (home / ".ipython").rglob("*.*")] == ["ipython_config.py"]
     assert not list(course.root.glob("course-*"))
 
 
@@ -293,10 +287,14 @@ def test_a_kernel_that_cannot_start_is_one_line(course, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
-def test_ctrl_c_prints_one_line_and_leaves_no_kernel_behind(course):
+@pytest.mark.parametrize("moment", ["while the kernel starts", "in a cell"])
+def test_ctrl_c_prints_one_line_and_leaves_no_kernel_behind(course, moment):
     started = course.root / "started"
-    source = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    path = course.save("01_a", source)
+    wait = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    path = course.save("01_a", wait if moment == "in a cell" else "1")
+    if moment == "while the kernel starts":  # Python runs this file before anything else
+        early = f"import sys\nif 'ipykernel_launcher' in sys.orig_argv:\n    {wait}"
+        (course.root / "sitecustomize.py").write_text(early)
     code = (
         "import sys; from pathlib import Path\n"
         "from helpers.course import notebooks; from helpers.course.__main__ import main\n"
@@ -304,19 +302,20 @@ def test_ctrl_c_prints_one_line_and_leaves_no_kernel_behind(course):
         "main(['run'])"
     )
     command = [sys.executable, "-c", code, str(path.parent)]
-    environment = {**os.environ, "TMPDIR": str(course.root)}
+    places = os.pathsep.join([str(course.root), os.environ["PYTHONPATH"]])
+    environment = {**os.environ, "TMPDIR": str(course.root), "PYTHONPATH": places}
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     wait_for(lambda: started.exists() and started.read_text(), running)
     kernel = psutil.Process(int(started.read_text()))
     running.send_signal(signal.SIGINT)
-    _, printed = running.communicate(timeout=20)
+    _, printed = running.communicate(timeout=60)
     assert (printed, running.returncode) == ("Stopped.\n", 1)
     wait_for(lambda: not kernel.is_running())
     assert not list(course.root.glob("course-*"))
 
 
 def wait_for(condition, running=None):
-    for _ in range(300):
+    for _ in range(600):
         if condition():
             return
         assert running is None or running.poll() is None, running.communicate()
