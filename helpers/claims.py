@@ -1,21 +1,17 @@
-"""What notebooks say about themselves.
+"""What notebooks say about themselves: findings, and smoke tests.
 
-`claim` states what a notebook has found, and fails when it is no longer true. `within` compares
-a number with what eight other seeds gave.
+A finding could come out otherwise, and `claim` states it. A smoke test only catches broken code:
+`smoke_test` compares a number that depends on the seed with what other seeds gave.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import statistics
 
 import numpy as np
-from scipy import stats
 
-from helpers import records as bands
-from helpers import session
+from helpers import records, session
 
 
 def claim(sentence, condition, detail=""):
@@ -39,6 +35,11 @@ def claim(sentence, condition, detail=""):
         If the claim is false and no person is watching.
     TypeError
         If `condition` is not one truth value.
+
+    Examples
+    --------
+    >>> claim("k-NN confidences take at most k + 1 values", 6 <= 10 + 1, "6 values")
+    ✓ k-NN confidences take at most k + 1 values
     """
     if not isinstance(condition, bool | np.bool_):
         what = f" of shape {condition.shape}" if isinstance(condition, np.ndarray) else ""
@@ -66,54 +67,72 @@ def skipped(sentence, reason):
         The claim.
     reason : str
         Why the sample cannot show it.
+
+    Examples
+    --------
+    >>> skipped("the CNN reaches 98.8 %", "it needs 60,000 images")
+    – not checked on the sample: the CNN reaches 98.8 % (it needs 60,000 images)
     """
     print(f"– not checked on the sample: {sentence} ({reason})")
 
 
-def within(name, value):
-    """Whether a measured number lies where eight other seeds put it, in this profile.
+def smoke_test(name, value):
+    """Test that a number lies where the other seeds put it, in this profile.
 
-    With ``$COURSE_RECORD`` set, the number is noted in that file instead (see `bands.merge`),
-    and the answer is True.
+    Says nothing if it does, because it is no finding. If it does not, it raises under pytest and
+    under ``run``, and prints one line in front of a person. While the command ``bands`` records,
+    the number is noted instead, and compared with nothing.
 
     Parameters
     ----------
     name : str
-        The band, for example ``"01/accuracy"``.
+        Chapter and quantity, for example ``"01/accuracy"``.
     value : float
-
-    Returns
-    -------
-    bool
-        True inside the band (see `band`); False outside, and for NaN.
 
     Raises
     ------
+    AssertionError
+        If the number lies outside `tolerance_interval`, or is NaN, and no person is watching.
     LookupError
-        If no band of this name was recorded for this profile.
+        If fewer than two other seeds are on record.
     ValueError
-        If `value` is not one number, or if it is to be recorded and not finite.
+        If `value` is not one number, or not finite while it is recorded.
+
+    Examples
+    --------
+    >>> low, high = tolerance_interval("01/accuracy")
+    >>> smoke_test("01/accuracy", (low + high) / 2)
     """
     if np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
-        raise ValueError(f"value must be one number, not {value!r}, for the band {name!r}")
-    value, profile = float(value), session.profile()
-    if os.environ.get("COURSE_RECORD"):
+        raise ValueError(f"value must be one number, not {value!r}, for {name!r}")
+    value = float(value)
+    if file := session.record_file():
         if not math.isfinite(value):
             raise ValueError(f"value must be finite to be recorded, not {value}, for {name!r}")
-        line = {"profile": profile, "name": name, "seed": session.seed(), "value": value}
-        with open(os.environ["COURSE_RECORD"], "a", encoding="utf-8") as record:
-            record.write(json.dumps(line) + "\n")
-        return True
-    low, high = band(name)
-    return low <= value <= high
+        run = {"profile": session.profile(), "seed": session.seed(), "values": {name: value}}
+        records.append(file, run)
+        return
+    low, high = tolerance_interval(name)
+    if low <= value <= high:
+        return
+    sentence = f"{name} is {value:.6g}, expected {low:.6g} to {high:.6g} from the other seeds"
+    if not session.interactive():
+        raise AssertionError(sentence)
+    print(f"! {sentence}: if you changed nothing above, something is broken.")
 
 
-def band(name):
-    """Lower and upper end of the band that `within` uses, in this profile.
+def tolerance_interval(name):
+    """Interval in which a run on another seed must lie: a tolerance interval of those recorded.
 
-    For eight seeds it is their mean ± 5.7 sample standard deviations. This is the normal tolerance
-    factor: with 95 % confidence, 99.9 % of all runs lie above the lower end, and as many below the
-    upper one. Other numbers of seeds have other factors.
+    It is their mean ± k sample standard deviations, with the normal tolerance factor k: with 95 %
+    confidence 99.9 % of all runs lie above the lower end, and as many below the upper one
+    (https://www.itl.nist.gov/div898/handbook/prc/section2/prc263.htm). For eight seeds k is 5.7.
+    The session's own seed takes no part, because no number may vouch for itself.
+
+    Parameters
+    ----------
+    name : str
+        Chapter and quantity, for example ``"01/accuracy"``.
 
     Returns
     -------
@@ -122,17 +141,27 @@ def band(name):
     Raises
     ------
     LookupError
-        If no band of this name was recorded for this profile.
+        If fewer than two other seeds are on record in this profile.
+
+    Examples
+    --------
+    >>> low, high = tolerance_interval("01/accuracy")
+    >>> low < high
+    True
     """
-    values = bands.read()[session.profile()]["values"].get(name, [])
-    if len(values) < 2:
+    from scipy import stats  # takes a second, which a claim does not need
+
+    profile, own = session.profile(), session.seed()
+    others = [value for seed, value in records.values(profile, name).items() if seed != own]
+    n = len(others)
+    if n < 2:
         raise LookupError(
-            f"no band for {name!r} in the {session.profile()} profile: "
-            "record it with python -m helpers.course bands"
+            f"{name!r} has {n} other seeds on record in the {profile} profile, expected 2 or more: "
+            f"record them with python -m helpers.course bands {name.partition('/')[0]} "
+            f"--profile {profile}"
         )
-    n, mean = len(values), statistics.fmean(values)
-    root = math.sqrt(n)
-    deviations = round(float(stats.nct.ppf(0.95, n - 1, stats.norm.ppf(0.999) * root) / root), 1)
+    mean, root = statistics.fmean(others), math.sqrt(n)
+    factor = float(stats.nct.ppf(0.95, n - 1, stats.norm.ppf(0.999) * root)) / root
     # a number that no seed changes still differs in its last digits between computers
-    width = max(deviations * statistics.stdev(values), 1e-9 * max(1.0, abs(mean)))
+    width = max(factor * statistics.stdev(others), 1e-9 * max(1.0, abs(mean)))
     return mean - width, mean + width

@@ -1,9 +1,14 @@
 """Fixtures that several test files share."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
-from helpers import data
+from helpers import data, records
+from helpers.course import notebooks
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +31,54 @@ def linear_model():
         return tf.nn.softmax(tf.reshape(x, (-1, 784)) @ w + b)
 
     return model, weights, bias
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """Give the commands a course of its own: ``root``, and ``save`` for its notebooks.
+
+    ``save`` takes a name and cells; a text is a code cell, a tuple one with tags.
+    """
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path / "notebooks")
+    monkeypatch.setattr(notebooks, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(records, "FOLDER", tmp_path / "records")
+    monkeypatch.setenv("COURSE_PROFILE", "lite")
+
+    def cell(content):
+        if isinstance(content, str):
+            return new_code_cell(content)
+        if isinstance(content, tuple):
+            return new_code_cell(content[0], metadata={"tags": list(content[1:])})
+        return content
+
+    def save(name, *cells, minutes=1):
+        metadata = {"course": {"run_minutes": minutes}}
+        path = notebooks.FOLDER / f"{name}.ipynb"
+        notebooks.write(new_notebook(cells=[cell(each) for each in cells], metadata=metadata), path)
+        return path
+
+    return SimpleNamespace(root=tmp_path, save=save)
+
+
+@pytest.fixture
+def home(course):
+    """Make a home with settings of IPython, and a kernel that calls itself python3."""
+    folder = course.root / "home"
+    settings = folder / ".ipython" / "profile_default" / "ipython_config.py"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("get_config().InteractiveShell.ast_node_interactivity = 'all'")
+    kernel = folder / "jupyter" / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps({"argv": ["another-python"], "display_name": "Python 3"}))
+    return folder
+
+
+@pytest.fixture
+def unwatched(monkeypatch):
+    """Return a function that takes away what pytest tells to kernels, as in a person's shell."""
+
+    def forget():
+        for variable in ("PYTEST_CURRENT_TEST", "COURSE_RUN", "COURSE_FIGURES", "IPYTHONDIR"):
+            monkeypatch.delenv(variable, raising=False)
+
+    return forget

@@ -1,13 +1,18 @@
-"""Run the notebooks on several seeds, and keep what they measured in ``data/bands.json``."""
+"""Run the notebooks on several seeds, and record what their smoke tests measure."""
 
 from __future__ import annotations
 
-from helpers import records as bands
+import itertools
+import tempfile
+from pathlib import Path
+
+from helpers import records
 from helpers.course import notebooks, run
 
 
 def add_parser(commands):
-    parser = commands.add_parser("bands", help="measure the bands that claims are tested with")
+    """Add this command and its options to the command line."""
+    parser = commands.add_parser("bands", help="record what smoke tests are compared with")
     parser.add_argument("notebooks", nargs="*", metavar="NN", help="default: 01 to 06")
     parser.add_argument("--profile", choices=("full", "lite"), help="default: both")
     parser.add_argument("--seeds", type=int, default=8, help="default: 8, from seed 0 on")
@@ -15,39 +20,64 @@ def add_parser(commands):
 
 
 def main(arguments):
+    """Run every notebook on every seed, and record each run that succeeds."""
     if arguments.seeds < 2:
         raise notebooks.UsageError(
-            f"--seeds must be 2 or more, not {arguments.seeds}: a band has a width"
+            f"--seeds must be 2 or more, not {arguments.seeds}: one number has no spread"
         )
     paths = notebooks.find(arguments.notebooks)
     profiles = (arguments.profile,) if arguments.profile else ("lite", "full")
-    for profile in profiles:
-        run.settle_profile(profile, strict=True)  # before hours of work, not after
-    record = notebooks.BUILD / "bands.jsonl"
-    record.parent.mkdir(exist_ok=True)
-    record.unlink(missing_ok=True)
+    for profile in profiles:  # before hours of work, not after
+        run.settle({path: notebooks.read(path) for path in paths}, profile, strict=True)
     failures = []
-    for profile in profiles:
-        for seed in range(arguments.seeds):
-            for path in paths:
-                outcome = run.execute(
-                    notebooks.read(path),
-                    path,
-                    {
-                        "COURSE_PROFILE": profile,
-                        "COURSE_SEED": str(seed),
-                        "COURSE_RECORD": str(record),
-                        "COURSE_FIGURES": str(notebooks.BUILD / "figures"),
-                    },
-                )
-                state = outcome.failure or "done"
-                line = f"{path.stem}, {profile}, seed {seed}: {outcome.seconds:.0f} s, {state}"
-                print(line, flush=True)
-                if outcome.failure:
-                    failures.append(line)
+    for profile, seed, path in itertools.product(profiles, range(arguments.seeds), paths):
+        outcome, values, failure = measure(path, profile, seed)
+        line = {"profile": profile, "seed": seed, "values": values}
+        try:
+            if values and not failure:
+                records.append(records.chapter_file(path.name[:2]), line)
+        except OSError as error:  # a full or read-only disk
+            failure = f"not recorded: {error.strerror or error}"
+        state = failure or f"{len(values)} numbers"
+        print(f"{path.stem}, {profile}, seed {seed}: {outcome.seconds:.0f} s, {state}", flush=True)
+        if failure:
+            failures.append(f"FAILED {path.stem}, {profile}, seed {seed}, {failure}")
     if failures:
-        # a band of fewer seeds would look like any other: keep the record, change nothing
-        raise SystemExit("\n".join([f"data/bands.json is unchanged; {record} is kept.", *failures]))
-    if not record.exists():
-        raise SystemExit("Nothing was recorded: these notebooks call no `within`.")
-    bands.merge(record)
+        raise SystemExit("\n".join([*failures, "What these runs measured is not recorded."]))
+
+
+def measure(path, profile, seed):
+    """Run one notebook on one seed.
+
+    Parameters
+    ----------
+    path : Path
+    profile : {"full", "lite"}
+    seed : int
+
+    Returns
+    -------
+    outcome : helpers.course.run.Outcome
+    values : dict of str to float
+        What its smoke tests measured, by their names.
+    failure : str or None
+        Why these numbers must not be recorded.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        noted = Path(folder) / "noted.jsonl"
+        settings = {
+            "COURSE_PROFILE": profile,
+            "COURSE_SEED": str(seed),
+            "COURSE_RECORD": str(noted),
+            "COURSE_FIGURES": str(notebooks.BUILD / "figures"),
+        }
+        outcome = run.execute(notebooks.read(path), path, settings)
+        lines = records.read(noted)
+    values = {name: value for line in lines for name, value in line["values"].items()}
+    chapter = path.name[:2]
+    failure = outcome.failure
+    if {(line["profile"], line["seed"]) for line in lines} - {(profile, seed)}:
+        failure = failure or f"it measured in another profile or on another seed: {lines[-1]}"
+    if foreign := [name for name in values if not name.startswith(f"{chapter}/")]:
+        failure = failure or f"names of smoke tests must start with '{chapter}/', not {foreign}"
+    return outcome, values, failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from helpers.session import ROOT
@@ -16,7 +17,7 @@ class UsageError(ValueError):
 
 
 def find(wanted=(), everything=False):
-    """Paths of notebooks, in the order of their numbers.
+    """Find the paths of notebooks, in the order of their numbers.
 
     Parameters
     ----------
@@ -35,6 +36,11 @@ def find(wanted=(), everything=False):
     ------
     UsageError
         If a wanted notebook is not one of the course, or there is none at all.
+
+    Examples
+    --------
+    >>> [path.name for path in find(["5", "01_train_cnn"])]
+    ['01_train_cnn.ipynb', '05_cnn_inversion.ipynb']
     """
     core, further = (sorted(folder.glob("[0-9][0-9]_*.ipynb")) for folder in (FOLDER, _further()))
     if not wanted:
@@ -63,13 +69,21 @@ def _further():
 
 
 def read(path):
-    """Read a notebook; a file that is none raises a UsageError with its name."""
+    """Read a notebook; a file that is none raises a UsageError with its name.
+
+    Examples
+    --------
+    >>> read(find(["1"])[0]).nbformat
+    4
+    """
     import nbformat
 
     try:
-        return nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, AttributeError) as error:
+        notebook = nbformat.read(path, as_version=4)
+        code_cells(notebook)
+    except (ValueError, AttributeError, nbformat.ValidationError) as error:
         raise UsageError(f"{path.name} is not a notebook: {error}") from error
+    return notebook
 
 
 def write(notebook, path):
@@ -86,12 +100,43 @@ def write(notebook, path):
 
 
 def tags(cell):
-    """The set of a cell's tags."""
+    """Return the set of a cell's tags.
+
+    Examples
+    --------
+    >>> sorted(tags(code_cells(read(find(["1"])[0]))[0]))
+    ['must', 'nbval-ignore-output']
+    """
     return set(cell.metadata.get("tags", []))
 
 
+def datasets(notebook):
+    """Find the names of the datasets that a notebook loads.
+
+    They are read from its code: a notebook writes ``data.load("mnist")``, with the name as a text.
+
+    Returns
+    -------
+    set of str
+        With ``""`` in it if a name is not written out.
+
+    Examples
+    --------
+    >>> datasets(read(find(["1"])[0]))
+    {'mnist'}
+    """
+    code = "\n".join(cell.source for cell in code_cells(notebook))
+    return set(re.findall(r"""\bdata\.load\((?:\s*["'](\w+)["'])?""", code))
+
+
 def code_cells(notebook):
-    """The code cells, in order: the one at place 0 has the prompt ``In [1]``."""
+    """Return the code cells, in order: the one at place 0 has the prompt ``In [1]``.
+
+    Examples
+    --------
+    >>> code_cells(read(find(["1"])[0]))[0].cell_type
+    'code'
+    """
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 

@@ -16,20 +16,36 @@ from helpers.course import notebooks
 
 
 def pytest_configure(config):
+    """Set what every kernel inherits."""
     if not config.getoption("nbval_kernel_name", None):
         # whatever kernel "python3" means on this computer: test with the Python that runs pytest
         config.option.nbval_current_env = True
     if hasattr(config, "workerinput"):
         return  # a worker of pytest-xdist: it inherits all of the following
+    # with several workers, start scopes in the order of `pytest_collection_modifyitems`
+    config.option.loadscopereorder = False
     os.environ.setdefault("COURSE_PROFILE", "lite")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["COURSE_RUN"] = "1"
     os.environ["COURSE_FIGURES"] = str(notebooks.BUILD / "figures")
     os.environ["PYTHONPATH"] = notebooks.python_path()
-    # networks that a test trains must not be found later by a person, nor theirs by a test
-    folder = tempfile.mkdtemp(prefix="course-models-")
-    os.environ["COURSE_MODELS"] = folder
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # networks that a test trains must not be found later by a person, nor theirs by a test;
+    # and the person's own IPython settings could change what a cell shows
+    for variable in ("COURSE_MODELS", "IPYTHONDIR"):
+        folder = tempfile.mkdtemp(prefix="course-")
+        os.environ[variable] = folder
+        config.add_cleanup(lambda folder=folder: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Let the longest notebooks start first, so that no worker ends long after the others."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: -_run_minutes(item))
+
+
+def _run_minutes(item):
+    notebook = getattr(item.parent, "nb", None)  # only nbval's files have one
+    return notebook.metadata.get("course", {}).get("run_minutes", 0) if notebook else 0
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ LAYOUT = "{:<24} {:>5} {:>9} {:>18} {:>9} {:>9}"
 
 
 def add_parser(commands):
+    """Add this command and its options to the command line."""
     parser = commands.add_parser("run", help="run notebooks, by default copies of 01 to 06")
     parser.add_argument("notebooks", nargs="*", metavar="NN", help="default: 01 to 06")
     parser.add_argument("--profile", choices=("full", "lite"), help="default: $COURSE_PROFILE")
@@ -31,65 +33,102 @@ def add_parser(commands):
 
 
 def main(arguments):
+    """Run the notebooks that were asked for."""
     if arguments.inplace and arguments.path:
         raise notebooks.UsageError(
             "--inplace cannot be combined with --path: it would drop the other cells"
         )
-    paths = notebooks.find(arguments.notebooks, arguments.all)
-    profile = settle_profile(arguments.profile, strict=arguments.inplace)
-    figures = (
-        ROOT / "figures" if arguments.inplace and profile == "full" else notebooks.BUILD / "figures"
-    )
+    wanted = arguments.profile or session.profile()
+    found = notebooks.find(arguments.notebooks, arguments.all)
+    books = {path: notebooks.read(path) for path in found}
+    profiles = settle(books, wanted, strict=arguments.inplace)
     failures, remarks, total = [], [], 0.0
     print(LAYOUT.format("notebook", "cells", "seconds", "slowest cell", "memory", "stated"))
-    for path in paths:
-        notebook = notebooks.read(path)
+    for path, notebook in books.items():
         if arguments.path == "must":
             keep_must_path(notebook)
-        outcome = execute(
-            notebook, path, {"COURSE_PROFILE": profile, "COURSE_FIGURES": str(figures)}
-        )
-        if outcome.failure:
-            failures.append(f"FAILED {path.stem}, {outcome.failure}")
-        if arguments.inplace and not outcome.failure:
-            notebooks.write(normalise(notebook), path)
-        else:
-            notebooks.write(notebook, notebooks.BUILD / path.name)
+        for_readers = arguments.inplace and profiles[path] == "full"
+        figures = ROOT / "figures" if for_readers else notebooks.BUILD / "figures"
+        settings = {"COURSE_PROFILE": profiles[path], "COURSE_FIGURES": str(figures)}
+        outcome = execute(notebook, path, settings)
+        failure = _store(notebook, path, arguments.inplace and not outcome.failure)
+        if failure := outcome.failure or failure:
+            failures.append(f"FAILED {path.stem}, {failure}")
         total += outcome.seconds
         stated = notebook.metadata.get("course", {}).get("run_minutes")
-        remarks += [f"{path.stem}: {remark}" for remark in _remarks(outcome, stated)]
+        remarks += [f"! {path.stem}: {remark}" for remark in _remarks(outcome, stated)]
         print(_row(path.stem, outcome, stated), flush=True)
     print(LAYOUT.format("all", "", f"{total:.1f}", "", "", "").rstrip())
-    for remark in remarks:
-        print(f"! {remark}")
+    print(*remarks, sep="\n", end="\n" if remarks else "")
     if failures:
         raise SystemExit("\n".join(failures))
 
 
-def settle_profile(wanted, strict=False):
-    """Look for the data once, so that no notebook waits for the network again.
+def _store(notebook, path, inplace):
+    """Write an executed notebook; return what went wrong, or None."""
+    target = path if inplace else notebooks.BUILD / path.name
+    try:
+        notebooks.write(normalise(notebook) if inplace else notebook, target)
+    except OSError as error:  # a full or read-only disk: the notebooks to come still run
+        return f"not stored in {target.parent}: {error.strerror}"
+    return None
+
+
+def settle(books, wanted, strict=False):
+    """Look for each dataset once, so that no notebook waits for the network again.
 
     Parameters
     ----------
-    wanted : {"full", "lite"} or None
-        None: the profile of the session.
+    books : dict of Path to notebook node
+    wanted : {"full", "lite"}
     strict : bool
-        Whether to stop where the full data is missing, instead of going on with the sample.
+        Whether to stop where full data is missing, instead of going on with the sample.
 
     Returns
     -------
-    {"full", "lite"}
-        What the notebooks can run with.
+    dict of Path to {"full", "lite"}
+        What each notebook can run with.
+
+    Raises
+    ------
+    SystemExit
+        If `strict`, and a notebook cannot run in the profile that is wanted.
+
+    Examples
+    --------
+    >>> set(settle({path: notebooks.read(path) for path in notebooks.find()}, "lite").values())
+    {'lite'}
     """
-    wanted = wanted or session.profile()
-    profile = data.load("mnist", wanted).profile
-    if strict and profile != wanted:
-        raise SystemExit("Stopped: this would store results of the sample as those of full MNIST.")
-    return profile
+    if wanted == "lite":
+        return dict.fromkeys(books, "lite")
+    needed = {path: notebooks.datasets(notebook) for path, notebook in books.items()}
+    missing = set()
+    for name in sorted(set().union(*needed.values()) - {""}):
+        # a wrong name, a damaged sample: the notebook's own cell will say it better
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            if data.load(name, wanted).profile != wanted:
+                missing.add(name)
+    if strict and missing:
+        raise SystemExit("Stopped: this would store results of a sample as those of the full data.")
+    for path, names in needed.items():
+        if strict and "" in names:
+            raise notebooks.UsageError(
+                f'{path.name} does not write out which dataset it loads: data.load("…")'
+            )
+    return {path: "lite" if names & missing else wanted for path, names in needed.items()}
 
 
 def keep_must_path(notebook):
-    """Drop the code cells without the tag ``must``, in place."""
+    """Drop the code cells without the tag ``must``, in place.
+
+    Examples
+    --------
+    >>> notebook = notebooks.read(notebooks.find(["1"])[0])
+    >>> before = len(notebooks.code_cells(notebook))
+    >>> keep_must_path(notebook)
+    >>> 0 < len(notebooks.code_cells(notebook)) < before
+    True
+    """
     notebook.cells = [
         cell
         for cell in notebook.cells
@@ -134,11 +173,8 @@ def execute(notebook, path, environment):
     """
     from jupyter_client import AsyncKernelManager
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellControlSignal, DeadKernelError
-    from tqdm import tqdm
 
-    cells = notebooks.code_cells(notebook)
-    for cell in cells:
+    for cell in notebooks.code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
     manager = AsyncKernelManager(kernel_spec_manager=_this_python())
     client = NotebookClient(
@@ -147,34 +183,16 @@ def execute(notebook, path, environment):
         timeout=CELL_TIMEOUT,
         record_timing=False,
         coalesce_streams=True,
+        shutdown_kernel="immediate",  # asked politely in the middle of a cell, it complains
         resources={"metadata": {"path": str(path.parent)}},
     )
-    environment = {
-        **os.environ,
-        "PYTHONPATH": notebooks.python_path(),
-        "COURSE_RUN": "1",
-        **environment,
-    }
-    began, cell_seconds, failure = time.perf_counter(), [], None
+    began, cell_seconds = time.perf_counter(), []
     memory = _Memory(manager)
-    # client.execute() would do the same, but it swallows Ctrl-C; disable=None: a bar for terminals
-    with (
-        client.setup_kernel(cleanup_kc=True, env=environment),
-        memory,
-        tqdm(total=len(cells), desc=path.stem, leave=False, disable=None) as bar,
-    ):
-        for place, cell in enumerate(notebook.cells):
-            if cell.cell_type != "code":
-                continue
-            cell_began = time.perf_counter()
-            try:
-                client.execute_cell(cell, place, execution_count=len(cell_seconds) + 1)
-            except (CellControlSignal, DeadKernelError) as error:
-                failure = f"In [{len(cell_seconds) + 1}]: {_reason(error)}"
-            cell_seconds.append(time.perf_counter() - cell_began)
-            bar.update()
-            if failure:
-                break
+    try:
+        with _kernel(client, environment), memory:
+            failure = _execute_cells(client, path.stem, cell_seconds)
+    except (OSError, RuntimeError) as error:  # no kernel starts, for example on a full disk
+        failure = f"kernel: {_reason(error)}"
     return Outcome(
         cell_seconds=cell_seconds,
         seconds=time.perf_counter() - began,
@@ -182,6 +200,51 @@ def execute(notebook, path, environment):
         failure=failure,
         stderr=list(_stderr(notebook)),
     )
+
+
+def _execute_cells(client, title, cell_seconds):
+    """Execute cell after cell, note the seconds of each, and return what failed, or None."""
+    from nbclient.exceptions import CellControlSignal, DeadKernelError
+    from tqdm import tqdm
+
+    cells = notebooks.code_cells(client.nb)
+    # disable=None: a bar for terminals
+    with tqdm(total=len(cells), desc=title, leave=False, disable=None) as bar:
+        for place, cell in enumerate(client.nb.cells):
+            if cell.cell_type != "code":
+                continue
+            began = time.perf_counter()
+            try:
+                client.execute_cell(cell, place, execution_count=len(cell_seconds) + 1)
+            except (CellControlSignal, DeadKernelError) as error:
+                return f"In [{len(cell_seconds) + 1}]: {_reason(error)}"
+            finally:
+                cell_seconds.append(time.perf_counter() - began)
+            bar.update()
+    return None
+
+
+@contextlib.contextmanager
+def _kernel(client, environment):
+    """Start a kernel for a client, and end it whatever happens, Ctrl-C at its start included."""
+    from jupyter_core.utils import run_sync
+
+    # the person's own IPython settings could change what a cell shows: an empty folder of them
+    with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as empty:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": notebooks.python_path(),
+            "IPYTHONDIR": empty,
+            "COURSE_RUN": "1",
+            **environment,
+        }
+        try:
+            # client.execute() would do the same, but it swallows Ctrl-C
+            with client.setup_kernel(cleanup_kc=True, env=environment):
+                yield
+        finally:
+            if client.km and client.km.has_kernel:
+                run_sync(client.km.shutdown_kernel)(now=True)
 
 
 def _this_python():
@@ -214,13 +277,15 @@ class _Memory(threading.Thread):
     def run(self):
         import psutil
 
-        while not self._ended.wait(0.2):
+        while True:
             # a child may end while it is read: the next look comes soon
             with contextlib.suppress(psutil.Error):
                 kernel = psutil.Process(self.manager.provisioner.pid)
                 # on Windows the Python of a virtual environment is a child of its launcher
                 family = [kernel, *kernel.children(recursive=True)]
                 self.peak = max(self.peak, sum(one.memory_info().rss for one in family))
+            if self._ended.wait(0.2):
+                return
 
 
 def _reason(error):
@@ -273,6 +338,15 @@ def normalise(notebook):
     Returns
     -------
     the notebook
+
+    Examples
+    --------
+    >>> from nbformat.v4 import new_code_cell, new_notebook, new_output
+    >>> noise = new_output("stream", name="stderr", text="a warning")
+    >>> cell = new_code_cell("1 + 1", outputs=[noise], execution_count=7)
+    >>> cell = normalise(new_notebook(cells=[cell])).cells[0]
+    >>> cell.execution_count, cell.outputs
+    (1, [])
     """
     for key in ("widgets", "jupytext"):
         notebook.metadata.pop(key, None)
