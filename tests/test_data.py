@@ -574,7 +574,8 @@ def test_a_download_is_announced_verified_and_kept(toy, tmp_path, online, capfd)
     online(archive(toy, tmp_path))
     assert data.load("toy").source == "the official source"
     assert capfd.readouterr() == (
-        "Toy: downloading 0 MB from its official source …\n"
+        "Toy: not on this computer, asking its official source …\n"
+        "Toy: downloading 24 kB from its official source …\n"
         "Toy: 30 training and 10 test images from the official source, verified\n",
         "",  # what the library prints and warns of is captured
     )
@@ -617,7 +618,7 @@ def test_a_refused_connection_is_not_called_no_answer(toy):
     began = time.monotonic()
     reason = data.why_unreachable("toy")
     assert time.monotonic() - began < 2
-    assert reason == f"127.0.0.1 cannot be reached: {os.strerror(errno.ECONNREFUSED)}."
+    assert re.fullmatch(r"127\.0\.0\.1 cannot be reached: .*refused.*\.", reason)
 
 
 def test_a_server_that_answers_can_be_reached(toy, online):
@@ -669,7 +670,7 @@ def test_a_download_that_drips_shows_its_progress_and_is_stopped(
     online(archive(toy, tmp_path), pause=0.05)
     assert data.load("toy").profile == "lite"
     out, err = capsys.readouterr()
-    assert re.search(r"The download was stopped after 1.5 seconds, when 0\.\d of 0 MB had", out)
+    assert re.search(r"The download was stopped after 1.5 seconds, when \d kB of 24 kB had", out)
     assert "Toy (kB)" in err
     assert children() == before
     assert not (tmp_path / "cache").exists()
@@ -695,6 +696,10 @@ def test_an_interrupted_download_leaves_no_process_behind(toy, tmp_path, online,
     ("fetch", "message"),
     [
         ("raise Exception('URL fetch failure')", "The download failed: URL fetch failure"),
+        (
+            "urllib.request.urlopen('http://127.0.0.1:1/')",
+            "The download failed: <urlopen error",
+        ),
         ("os._exit(3)", "The download failed: its process ended with code 3."),
     ],
 )
@@ -812,8 +817,10 @@ def test_without_any_source_the_session_goes_on_in_lite(
     dataset = data.load(toy.name)
     assert dataset.profile == "lite"
     assert toy.fallen == [True]
-    out = capsys.readouterr().out
-    assert out.partition("\n")[2] == BANNER.format(
+    asking, refused, banner = capsys.readouterr().out.split("\n", 2)
+    assert asking.endswith("not on this computer, asking its official source …")
+    assert "the official source is not used. 127.0.0.1 cannot be reached" in refused
+    assert banner == BANNER.format(
         title=toy.name.upper(), name=toy.name, sample=sample, numbers=numbers, last=last
     )
 

@@ -77,6 +77,13 @@ class Dataset:
         Returns
         -------
         (x_fit, y_fit), (x_validation, y_validation)
+
+        Examples
+        --------
+        >>> (x_fit, y_fit), (x_validation, y_validation) = load("mnist", "lite").split()
+        MNIST: 4,000 training and 1,000 test images from data/samples, verified
+        >>> len(x_fit), len(x_validation)
+        (3666, 334)
         """
         cut = int(len(self.x_train) * (1 - 1 / 12))
         return (
@@ -240,7 +247,7 @@ def locate(name):
 
     Examples
     --------
-    >>> locate("mnist").rung  # doctest: +SKIP (it depends on the computer)
+    >>> locate("mnist").rung  # doctest: +SKIP
     'data/cache'
     """
     source = describe(name)
@@ -301,7 +308,7 @@ def why_unreachable(name):
 
     Examples
     --------
-    >>> why_unreachable("mnist")  # doctest: +SKIP (it asks the network)
+    >>> why_unreachable("mnist")  # doctest: +SKIP
     'storage.googleapis.com cannot be reached: Name or service not known.'
     """
     return official.why_unreachable(describe(name).url)
@@ -310,6 +317,8 @@ def why_unreachable(name):
 def _download(name):
     """Fetch a dataset from its official source, and keep a verified copy in the cache."""
     source = describe(name)
+    # an answer may take seconds
+    print(f"{source.title}: not on this computer, asking its official source …", flush=True)
     if reason := why_unreachable(name):
         raise NotUsable(reason)
     print(f"{source.title}: downloading {source.size} from its official source …", flush=True)

@@ -12,24 +12,23 @@ import urllib.request
 from urllib.parse import urlsplit
 
 from helpers import session
-from helpers.data.source import NotUsable, is_html
+from helpers.data.source import NotUsable, for_people, is_html
 
 TIMEOUT = 5  # seconds, for each wait on the network
 LIMIT = 300  # seconds, for a whole download, however steadily it drips
 
-# Arguments: the dataset's file, an empty folder, where the arrays go, the time-out. What a
-# library prints is nobody's business, so the reason of a failure leaves in a file.
+# What a library prints is nobody's business, so the reason of a failure leaves in a file.
 CHILD = """
 import pathlib, runpy, socket, sys
 import numpy
 
-file, folder, result, timeout = sys.argv[1:]
+file, folder, result, reason, timeout = sys.argv[1:]
 socket.setdefaulttimeout(float(timeout))
 try:
     source = runpy.run_path(file)["SOURCE"]
     numpy.savez_compressed(result, **source.fetch(pathlib.Path(folder)))
 except Exception as error:
-    pathlib.Path(folder, "reason").write_text(f"{error}", encoding="utf-8")
+    pathlib.Path(reason).write_text(f"{error}", encoding="utf-8")
     sys.exit(1)
 """
 
@@ -45,6 +44,11 @@ def why_unreachable(url):
     -------
     str or None
         A whole sentence.
+
+    Examples
+    --------
+    >>> why_unreachable("https://example.invalid/")  # doctest: +SKIP
+    'example.invalid cannot be reached: Name or service not known.'
     """
     host = urlsplit(url).hostname
     reasons = []
@@ -55,7 +59,8 @@ def why_unreachable(url):
             request = urllib.request.Request(url, headers={"Range": "bytes=0-0"})
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
                 html = answer.headers.get_content_type() == "text/html"
-            reasons.append(f"{host} answered with an HTML page: log in first?" if html else None)
+            page = f"{host} answered with an HTML page: this network may want a log-in."
+            reasons.append(page if html else None)
         except TimeoutError:
             pass
         except urllib.error.HTTPError as error:
@@ -98,28 +103,29 @@ def download(file, source, folder):
     NotUsable
         With the reason.
     """
-    private, result = folder / "library", folder / "arrays.npz"
-    private.mkdir()
-    command = [sys.executable, "-c", CHILD, file, str(private), str(result), str(TIMEOUT)]
+    library, result, reason = folder / "library", folder / "arrays.npz", folder / "reason"
+    library.mkdir()
+    paths = [file, str(library), str(result), str(reason)]
     child = subprocess.Popen(
-        command,
+        [sys.executable, "-c", CHILD, *paths, str(TIMEOUT)],
         cwd=session.ROOT,  # finds helpers
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        _watch(child, source, private)
+        _watch(child, source, library)
     finally:
         child.kill()
         child.wait()
     if child.returncode == 0:
         return result
-    if any(is_html(path) for path in private.rglob("*") if path.is_file()):
+    if any(is_html(path) for path in library.rglob("*") if path.is_file()):
         raise NotUsable("An HTML page came instead of the data: this network may want a log-in.")
-    with contextlib.suppress(OSError):
-        raise NotUsable(f"The download failed: {(private / 'reason').read_text('utf-8')}")
-    raise NotUsable(f"The download failed: its process ended with code {child.returncode}.")
+    why = f"its process ended with code {child.returncode}."
+    if reason.exists():
+        why = reason.read_text(encoding="utf-8")
+    raise NotUsable(f"The download failed: {why}")
 
 
 def _watch(child, source, folder):
@@ -133,7 +139,7 @@ def _watch(child, source, folder):
                 return
             if time.monotonic() > end:
                 raise NotUsable(
-                    f"The download was stopped after {LIMIT} seconds, when {came / 1e6:.1f} of "
+                    f"The download was stopped after {LIMIT} seconds, when {for_people(came)} of "
                     f"{source.size} had come."
                 )
             with contextlib.suppress(OSError):  # a file may go while we look

@@ -89,7 +89,7 @@ class Source:
     @property
     def size(self):
         """Size of the download, for people."""
-        return f"{self.download / 1e6:.0f} MB"
+        return for_people(self.download)
 
     @property
     def examples(self):
@@ -109,6 +109,17 @@ class Source:
         }
 
 
+def for_people(size):
+    """Return a number of bytes in words.
+
+    Examples
+    --------
+    >>> for_people(11_490_434), for_people(47_589)
+    ('11 MB', '48 kB')
+    """
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
 def digest(arrays):
     """SHA-256 of the arrays' bytes, in the order of `KEYS`: the container does not matter.
 
@@ -124,7 +135,17 @@ def digest(arrays):
 
 
 def verify(arrays, source, profile, file):
-    """Return `arrays` if they are those of this profile, else raise NotUsable about `file`."""
+    """Return `arrays` if they are those of this profile, else raise NotUsable about `file`.
+
+    Examples
+    --------
+    >>> from helpers import data
+    >>> arrays = data.read_sample("mnist")
+    >>> verify({**arrays, "y_test": arrays["y_train"]}, data.describe("mnist"), "lite", "my.npz")
+    Traceback (most recent call last):
+    helpers.data.source.NotUsable: my.npz holds y_test as uint8 of shape (4000,), expected uint8
+    of shape (1000,).
+    """
     for key, layout in source.layout(profile).items():
         # the digest knows neither
         _fit(file, key, (arrays[key].dtype, arrays[key].shape), layout)
@@ -155,6 +176,13 @@ def read_npz(path, layout):
     FileNotFoundError
     NotUsable
         With the reason.
+
+    Examples
+    --------
+    >>> from helpers import data
+    >>> layout = data.describe("mnist").layout("lite")
+    >>> read_npz(data.SAMPLES / "mnist.npz", layout)["x_test"].shape
+    (1000, 28, 28)
     """
     with _reading(path, sum(map(_bytes, layout.values()))), zipfile.ZipFile(path) as archive:
         return {key: _read_member(path.name, archive, key, layout[key]) for key in KEYS}
@@ -195,6 +223,15 @@ def read_idx(path, shape):
     References
     ----------
     http://yann.lecun.com/exdb/mnist/ ("the IDX file format")
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "labels.gz")
+    ...     _ = path.write_bytes(gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9])))
+    ...     read_idx(path, (2,))
+    array([7, 9], dtype=uint8)
     """
     values = math.prod(shape)
     head = [0x0800 + len(shape), *shape]  # 8: unsigned bytes; then the number of axes
@@ -231,7 +268,13 @@ def _reading(path, most):
 
 
 def is_html(path):
-    """Whether a file opens as a page of the web does."""
+    """Whether a file opens as a page of the web does.
+
+    Examples
+    --------
+    >>> is_html(__file__)
+    False
+    """
     with open(path, "rb") as file:
         return file.read(100).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
 
@@ -255,7 +298,13 @@ def _fit(file, key, found, expected):
 
 
 def keras_folder():
-    """Folder where Keras keeps the datasets that it has downloaded."""
+    """Folder where Keras keeps the datasets that it has downloaded.
+
+    Examples
+    --------
+    >>> keras_folder().name
+    'datasets'
+    """
     home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
     return Path(home) / "datasets"
 
@@ -264,6 +313,11 @@ def fetch_from_keras(name, folder):
     """Download ``keras.datasets.<name>`` into `folder`, and return its four arrays.
 
     Call it in a process of its own: Keras learns only while it is imported where its files go.
+
+    Examples
+    --------
+    >>> fetch_from_keras("mnist", "/tmp/mine")["x_train"].shape  # doctest: +SKIP
+    (60000, 28, 28)
     """
     os.environ["KERAS_HOME"] = str(folder)
     from helpers.backend import keras
