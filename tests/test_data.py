@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -354,6 +355,16 @@ def test_what_is_wrong_with_the_shared_folder_is_named(toy, tmp_path, monkeypatc
         assert capsys.readouterr().out.splitlines()[0] == (
             f"Toy: COURSE_DATA is not used. {message}"
         )
+
+
+def test_the_one_file_of_several_that_is_missing_is_named(tmp_path, monkeypatch):
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    assert data.locate("fashion_mnist").notes[0] == (
+        "Fashion-MNIST: COURSE_DATA is not used. There is no "
+        f"{Path('fashion-mnist', 'train-images-idx3-ubyte.gz')} in {tmp_path}."
+    )
 
 
 def test_what_keras_downloaded_before_is_used_without_a_network(toy, tmp_path):
@@ -741,6 +752,13 @@ def test_a_full_disk_leaves_nothing_half_written(toy, tmp_path, online, monkeypa
     assert data.load("toy").profile == "full"  # the arrays are in memory and whole
     assert "no copy was kept in data/cache (No space left on device)" in capsys.readouterr().out
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_no_place_for_temporary_files_is_a_reason(toy, tmp_path, online, monkeypatch, capsys):
+    online(archive(toy, tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert data.load("toy").profile == "lite"
+    assert "Toy: the official source is not used. [Errno 2]" in capsys.readouterr().out
 
 
 def test_a_cache_that_cannot_be_written_does_not_stop_the_session(toy, tmp_path, online, capsys):

@@ -221,7 +221,7 @@ def _climb(name):
     rung = "the official source"
     try:
         return rung, _download(name)
-    except NotUsable as reason:
+    except (NotUsable, OSError) as reason:  # OSError: no place for temporary files, for example
         print(f"{describe(name).title}: {rung} is not used. {reason}")
         return None, None
 
@@ -282,10 +282,11 @@ def _read_shared(folder, source):
         raise FileNotFoundError(f"{folder} is a file: name the folder that holds {source.file}.")
     try:
         return source.read(folder)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"There is no folder {folder}.") from None
-        raise FileNotFoundError(f"There is no {source.file} in {folder}.") from None
+        missing = os.path.relpath(error.filename, folder)  # one of several, perhaps
+        raise FileNotFoundError(f"There is no {missing} in {folder}.") from None
 
 
 def why_unreachable(name):

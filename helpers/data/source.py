@@ -54,7 +54,8 @@ class Source:
         What a shared folder must hold, for people.
     read : callable
         ``read(folder)`` returns the four arrays of the full profile from a shared folder. Images
-        are uint8 from 0 to 255, tables and targets float32, labels uint8.
+        are uint8 from 0 to 255, tables and targets float32, labels uint8. It raises
+        FileNotFoundError with the file's name, as ``open`` does, or NotUsable.
     url : str
         Where the official library fetches it.
     download : int
