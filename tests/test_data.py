@@ -398,6 +398,12 @@ def flip_a_bit(path, toy):
     path.write_bytes(content)
 
 
+def damage_the_stream(path, toy):
+    content = bytearray(path.read_bytes())
+    content[30 + len("x_train.npy") + content[28]] = 0xFF  # opens a block of no known kind
+    path.write_bytes(content)
+
+
 def change_a_pixel(path, toy):
     images = toy.arrays["full"]["x_train"].copy()
     images[0, 0, 0] ^= 1
@@ -467,6 +473,7 @@ def fill_the_disk(path, toy):
 DAMAGES = [
     (truncate, r"toy\.npz cannot be read \(BadZipFile"),
     (flip_a_bit, r"toy\.npz cannot be read \("),
+    (damage_the_stream, r"toy\.npz cannot be read \(error: Error -3 while decompressing"),
     (change_a_pixel, r"toy\.npz holds other data: expected arrays with SHA-256 \w{12}…, found"),
     (forget_the_labels, r"toy\.npz cannot be read \(KeyError: .*y_test"),
     (flatten, r"holds x_train as uint8 of shape \(30, 784\), expected uint8 of shape \(30, 28, 28"),
@@ -678,8 +685,10 @@ def test_a_download_that_drips_shows_its_progress_and_is_stopped(
     before = children()
     monkeypatch.setattr(official, "LIMIT", 1.5)
     monkeypatch.setattr(session, "interactive", lambda: True)
-    online(archive(toy, tmp_path), pause=0.05)
+    online(archive(toy, tmp_path), pause=0.05)  # twelve seconds
+    began = time.monotonic()
     assert data.load("toy").profile == "lite"
+    assert time.monotonic() - began < 8
     out, err = capsys.readouterr()
     assert re.search(r"The download was stopped after 1.5 seconds, when \d kB of 24 kB had", out)
     assert "Toy (kB)" in err

@@ -57,18 +57,16 @@ def why_unreachable(url):
         try:
             # not HEAD, which some servers refuse
             request = urllib.request.Request(url, headers={"Range": "bytes=0-0"})
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            # longer than we wait below, so that it is never this that ends first
+            with urllib.request.urlopen(request, timeout=2 * TIMEOUT) as answer:
                 html = answer.headers.get_content_type() == "text/html"
             page = f"{host} answered with an HTML page: this network may want a log-in."
             reasons.append(page if html else None)
-        except TimeoutError:
-            pass
         except urllib.error.HTTPError as error:
             reasons.append(f"{host} answered {error.code} {error.reason}.")
         except urllib.error.URLError as error:
-            if not isinstance(error.reason, TimeoutError):
-                reason = getattr(error.reason, "strerror", None) or error.reason
-                reasons.append(f"{host} cannot be reached: {reason}.")
+            reason = getattr(error.reason, "strerror", None) or error.reason
+            reasons.append(f"{host} cannot be reached: {reason}.")
         except Exception as error:
             reasons.append(f"{host} cannot be asked: {type(error).__name__}: {error}.")
 
