@@ -750,6 +750,17 @@ print(data.load("toy").source)
     assert data.load("toy").source == "data/cache"
 
 
+def test_each_copy_is_written_under_a_name_of_its_own(toy, tmp_path, online, monkeypatch):
+    """So that nobody ever reads a copy that is not whole, whoever else writes one."""
+    online(archive(toy, tmp_path))
+    written, copy = [], shutil.copyfile
+    monkeypatch.setattr(shutil, "copyfile", lambda s, t: written.append(t.name) or copy(s, t))
+    for _ in range(2):
+        assert data.load("toy").source == "the official source"
+        (tmp_path / "cache" / "toy.npz").unlink()
+    assert len({*written, "toy.npz"}) == 3
+
+
 def test_a_full_disk_leaves_nothing_half_written(toy, tmp_path, online, monkeypatch, capsys):
     def fill(source, target):
         Path(target).write_bytes(b"PK half an archive")
