@@ -1,73 +1,41 @@
-"""Datasets, verified each time they are read, from the nearest place that has them."""
+"""Datasets, verified each time they are read, from the nearest place that has them.
+
+Each dataset is one file of this package, found by its name: it defines ``SOURCE``.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import http.client
-import io
+import importlib
 import os
-import socket
-import threading
-import urllib.request
-import zipfile
-import zlib
+import pkgutil
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from helpers import session
+from helpers.data import official
+from helpers.data.source import KEYS, NotUsable, digest, read_npz, verify
 from helpers.session import ROOT
+
+__all__ = [
+    "KEYS",
+    "Dataset",
+    "Found",
+    "describe",
+    "digest",
+    "load",
+    "locate",
+    "names",
+    "read_sample",
+    "why_unreachable",
+]
 
 SAMPLES = ROOT / "data" / "samples"
 CACHE = ROOT / "data" / "cache"
-# where Keras keeps what it has downloaded for another course
-KERAS = Path(os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")) / "datasets"
-TIMEOUT = 5  # seconds, for each wait on the network
-
-KEYS = ("x_train", "y_train", "x_test", "y_test")
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is known of a dataset before it is read."""
-
-    title: str
-    file: str  # its name in a shared folder, in the cache and in data/samples
-    url: str  # where the official library fetches it
-    size: str
-    sha256: dict[str, str]  # profile -> digest of the arrays' bytes
-    class_names: tuple[str, ...] | None = None
-
-
-SOURCES = {
-    "mnist": Source(
-        title="MNIST",
-        file="mnist.npz",
-        url="https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
-        size="11 MB",
-        sha256={
-            "full": "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16",
-            "lite": "8a7adbe9b5c3bf456972a9db198d6c8526b57b03b4d3d1190db7a3eb54556f54",
-        },
-        class_names=tuple("0123456789"),
-    ),
-}
-
-UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-class NotUsable(Exception):
-    """A rung of the ladder that holds no usable file; the message says why."""
+SHARED_BY_DATASETS = {"official", "source"}  # the files of this package that are no dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +44,17 @@ class Dataset:
 
     Attributes
     ----------
-    name, task : str
-        For example ``"mnist"`` and ``"classification"``.
+    name : str
+        For example ``"mnist"``.
+    task : {"classification", "regression"}
     profile : {"full", "lite"}
         Which data this is, whatever was asked for.
     source : str
         The rung of the ladder that it came from.
-    x_train, x_test : float32 array of shape (n, h, w, c), values in [0, 1]
-    y_train, y_test : int64 array of shape (n,)
+    x_train, x_test : float32 array
+        Images of shape (n, h, w, c) with values in [0, 1], or a table of shape (n, features).
+    y_train, y_test : array of shape (n,)
+        int64 labels, or float32 targets of a regression.
     class_names, feature_names : tuple of str, or None
     """
 
@@ -99,13 +70,20 @@ class Dataset:
     feature_names: tuple[str, ...] | None = None
 
     def split(self):
-        """Cut the last twelfth off the training images, as validation data.
+        """Cut the last twelfth off the training examples, as validation data.
 
         It is the part that ``fit(..., validation_split=1 / 12)`` never trains on.
 
         Returns
         -------
         (x_fit, y_fit), (x_validation, y_validation)
+
+        Examples
+        --------
+        >>> (x_fit, y_fit), (x_validation, y_validation) = load("mnist", "lite").split()
+        MNIST: 4,000 training and 1,000 test images from data/samples, verified
+        >>> len(x_fit), len(x_validation)
+        (3666, 334)
         """
         cut = int(len(self.x_train) * (1 - 1 / 12))
         return (
@@ -114,24 +92,86 @@ class Dataset:
         )
 
 
-def digest(arrays):
-    """SHA-256 of the arrays' bytes, in the order of `KEYS`: the container does not matter."""
-    sha = hashlib.sha256()
-    for key in KEYS:
-        sha.update(np.ascontiguousarray(arrays[key]).data)
-    return sha.hexdigest()
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What `locate` found on this computer.
+
+    Attributes
+    ----------
+    rung : str or None
+        The first rung of the ladder that holds the verified data.
+    arrays : dict of arrays, or None
+        As they are stored: uint8 images, float32 tables.
+    tried : tuple of str
+        The rungs that were looked at, in their order.
+    notes : tuple of str
+        Whole sentences on what is there and cannot be used.
+    """
+
+    rung: str | None
+    arrays: dict[str, np.ndarray] | None
+    tried: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def names():
+    """Return the names of all datasets.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> "mnist" in names()
+    True
+    """
+    found = {module.name for module in pkgutil.iter_modules(__path__)}
+    return sorted(found - SHARED_BY_DATASETS)
+
+
+def describe(name):
+    """Return what is known of a dataset before it is read.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    helpers.data.source.Source
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> describe("mnist").rows["full"]
+    (60000, 10000)
+    """
+    return _module(name).SOURCE
+
+
+def _module(name):
+    if name not in names():
+        raise ValueError(f"name must be one of {names()}, not {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def load(name="mnist", profile=None):
     """Load a dataset from the nearest verified place, and say on one line which one that was.
 
     The lite profile reads ``data/samples``. The full profile tries ``$COURSE_DATA``, then
-    ``data/cache``, then what Keras downloaded before, then the official source; without any of
-    them the session goes on in the lite profile.
+    ``data/cache``, then what the official library downloaded before, then the official source;
+    without any of them the session goes on in the lite profile.
 
     Parameters
     ----------
-    name : {"mnist"}
+    name : str
+        One of `names`.
     profile : {"full", "lite"}, optional
         Default: the profile of the session.
 
@@ -145,167 +185,197 @@ def load(name="mnist", profile=None):
         For an unknown name or profile.
     FileNotFoundError
         If the sample that belongs to this repository is missing or damaged.
+
+    Examples
+    --------
+    >>> load("mnist", "lite").x_train.shape
+    MNIST: 4,000 training and 1,000 test images from data/samples, verified
+    (4000, 28, 28, 1)
     """
-    if name not in SOURCES:
-        raise ValueError(f"name must be one of {sorted(SOURCES)}, not {name!r}")
+    source = describe(name)
     wanted = session.profile() if profile is None else profile
-    if wanted not in ("full", "lite"):
+    if wanted not in session.PROFILES:
         raise ValueError(f"profile must be 'full' or 'lite', not {profile!r}")
-    source = SOURCES[name]
-    rung, arrays, notes = locate(name) if wanted == "full" else ("data/samples", None, [])
-    for note in notes:
-        print(note)
+    rung, arrays = _climb(name) if wanted == "full" else (None, None)
     if arrays is None:
         if wanted == "full":
             _announce_lite(source)
             session.fall_back()  # the rest of this session follows
-        wanted, rung = "lite", "data/samples"
-        arrays = _sample(source)
-    dataset = _dataset(name, wanted, rung, arrays)
+        wanted, arrays = "lite", read_sample(name)
+        rung = "data/samples, a STAND-IN" if source.stand_in else "data/samples"
+    dataset = _dataset(name, source, wanted, rung, arrays)
     print(
         f"{source.title}: {len(dataset.x_train):,} training and {len(dataset.x_test):,} test "
-        f"images from {rung}, verified"
+        f"{source.examples} from {rung}, verified"
     )
     return dataset
 
 
-def locate(name, download=True):
-    """Climb down the ladder of the full profile until a rung holds the verified data.
+def _climb(name):
+    """Try the rungs of the full profile, and print why one is not used."""
+    found = locate(name)
+    for note in found.notes:
+        print(note)
+    if found.rung:
+        return found.rung, found.arrays
+    rung = "the official source"
+    try:
+        return rung, _download(name)
+    except (NotUsable, OSError) as reason:  # OSError: no place for temporary files, for example
+        print(f"{describe(name).title}: {rung} is not used. {reason}")
+        return None, None
+
+
+def locate(name):
+    """Look for the verified data of the full profile on this computer.
+
+    Never asks the network and prints nothing.
 
     Parameters
     ----------
-    name : key of `SOURCES`
-    download : bool
-        Whether the official source may be asked.
+    name : str
+        One of `names`.
 
     Returns
     -------
-    rung : str or None
-    arrays : dict of uint8 arrays, or None if no rung has them
-    notes : list of str
-        What was found and could not be used.
+    Found
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> locate("mnist").rung  # doctest: +SKIP
+    'data/cache'
     """
-    source = SOURCES[name]
-    rungs = [
-        ("data/cache", lambda: _read(CACHE / source.file, source, "full")),
-        # Keras itself would ask the network first if its copy were damaged
-        ("the cache of Keras", lambda: _read(KERAS / source.file, source, "full")),
-    ]
+    source = describe(name)
+    cached = CACHE / f"{name}.npz"
+    rungs = [("data/cache", cached.name, lambda: read_npz(cached, source.layout("full")))]
     if shared := session.data_folder():
-        rungs.insert(0, ("COURSE_DATA", lambda: _shared(shared, source)))
-    if download:
-        rungs.append(("the official source", lambda: _official(source)))
-    notes = []
-    for rung, read in rungs:
+        rungs.insert(0, ("COURSE_DATA", source.file, lambda: _read_shared(shared, source)))
+    if source.library:
+        # a library itself would ask the network first if its copy were damaged
+        rung = f"the cache of {source.library}"
+        rungs.append((rung, source.file, lambda: source.read(source.library_folder())))
+    tried, notes = [], []
+    for rung, file, read in rungs:
+        tried.append(rung)
+        refusal = f"{source.title}: {rung} is not used."
         try:
-            return rung, read(), notes
-        except FileNotFoundError:
-            continue
+            arrays = verify(read(), source, "full", file)
+            return Found(rung, arrays, tuple(tried), tuple(notes))
+        except FileNotFoundError as error:
+            if rung == "COURSE_DATA":  # somebody expects it there
+                notes.append(f"{refusal} {error}")
         except NotUsable as reason:
-            notes.append(f"{source.title}: {rung} is not used. {reason}")
-    return None, None, notes
+            then = "It was left as it is."
+            if rung == "data/cache":
+                then = "The next download takes its place."
+            notes.append(f"{refusal} {reason} {then}")
+    return Found(None, None, tuple(tried), tuple(notes))
 
 
-def _read(path, source, profile):
-    """Read and verify one file. A missing file raises FileNotFoundError, a bad one NotUsable."""
+def _read_shared(folder, source):
+    if os.path.isfile(folder):
+        raise FileNotFoundError(f"{folder} is a file: name the folder that holds {source.file}.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in KEYS}
-    except FileNotFoundError:
-        raise
-    except UNREADABLE as error:
-        raise NotUsable(
-            f"{path.name} cannot be read ({type(error).__name__}: {error}); expected a NumPy "
-            f"archive with {', '.join(KEYS)}, about {source.size}. The file was left as it is."
-        ) from error
-    expected = source.sha256[profile]
-    # the digest knows neither shapes nor types
-    whole = all(
-        array.dtype == np.uint8 and array.shape[1:] == ((28, 28) if key[0] == "x" else ())
-        for key, array in arrays.items()
-    )
-    if not whole:
-        raise NotUsable(
-            f"{path.name} holds arrays of another shape or type: expected uint8 images of 28 x 28 "
-            "and their labels. The file was left as it is."
-        )
-    if (found := digest(arrays)) != expected:
-        raise NotUsable(
-            f"{path.name} holds other data: expected arrays with SHA-256 {expected[:12]}…, "
-            f"found {found[:12]}…. The file was left as it is."
-        )
+        return source.read(folder)
+    except FileNotFoundError as error:
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(f"There is no folder {folder}.") from None
+        missing = os.path.relpath(error.filename, folder)  # one of several, perhaps
+        raise FileNotFoundError(f"There is no {missing} in {folder}.") from None
+
+
+def why_unreachable(name):
+    """Say why a dataset's official source cannot be asked, or return None if it answers.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    str or None
+        A whole sentence, after at most five seconds.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> why_unreachable("mnist")  # doctest: +SKIP
+    'storage.googleapis.com cannot be reached: Name or service not known.'
+    """
+    return official.why_unreachable(describe(name).url)
+
+
+def _download(name):
+    """Fetch a dataset from its official source, and keep a verified copy in the cache."""
+    source = describe(name)
+    # an answer may take seconds
+    print(f"{source.title}: not on this computer, asking its official source …", flush=True)
+    if reason := why_unreachable(name):
+        raise NotUsable(reason)
+    print(f"{source.title}: downloading {source.size} from its official source …", flush=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = official.download(_module(name).__file__, source, Path(folder))
+        arrays = verify(read_npz(path, source.layout("full")), source, "full", "The download")
+        try:
+            _keep(path, CACHE / f"{name}.npz")
+        except OSError as error:
+            print(f"{source.title}: no copy was kept in data/cache ({error.strerror}).")
     return arrays
 
 
-def _shared(folder, source):
+def _keep(path, target):
+    """Copy a file under a temporary name beside `target`, and rename it when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # the random name of the download's folder, so that no other session writes this file
+    part = target.with_name(f"{path.parent.name}.part")
     try:
-        return _read(folder / source.file, source, "full")
-    except FileNotFoundError:
-        raise NotUsable(f"There is no {source.file} in {folder}.") from None
-
-
-def _official(source):
-    """Fetch through Keras, quietly, and keep a verified copy in the cache."""
-    if not _answers(source.url):
-        raise NotUsable("No answer from the network within 5 seconds.")
-    print(f"{source.title}: downloading {source.size} from its official source …")
-    from helpers.backend import keras
-
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
-    except Exception as error:  # Keras raises bare Exception for a failed download
-        raise NotUsable(f"The download failed: {error}") from error
+        shutil.copyfile(path, part)
+        os.replace(part, target)
     finally:
-        socket.setdefaulttimeout(before)
-    arrays = dict(zip(KEYS, (x_train, y_train, x_test, y_test), strict=True))
-    if digest(arrays) != source.sha256["full"]:
-        raise NotUsable("The downloaded arrays have another SHA-256 than expected.")
+        part.unlink(missing_ok=True)
+
+
+def read_sample(name):
+    """Read a dataset's sample, which belongs to this repository.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+
+    Returns
+    -------
+    dict of arrays
+        As they are stored: uint8 images, float32 tables.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    FileNotFoundError
+        If the sample is missing or damaged; the message says how to restore it.
+
+    Examples
+    --------
+    >>> read_sample("mnist")["x_train"].dtype
+    dtype('uint8')
+    """
+    source = describe(name)
+    path = SAMPLES / f"{name}.npz"
     try:
-        _write(CACHE / source.file, arrays)
-    except OSError as error:
-        print(f"{source.title}: no copy was kept in data/cache ({error.strerror}).")
-    return arrays
-
-
-def _answers(url):
-    """Whether a server answers in time. A thread, because looking up a name has no time-out."""
-    answered = threading.Event()
-
-    def ask():
-        request = urllib.request.Request(url, method="HEAD")
-        with (
-            contextlib.suppress(OSError, http.client.HTTPException),
-            urllib.request.urlopen(request, timeout=TIMEOUT) as answer,
-        ):
-            if answer.status == 200:
-                answered.set()
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(TIMEOUT)
-    return answered.is_set()
-
-
-def _write(path, arrays):
-    """Write an archive under a temporary name and rename it when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.part.npz")
-    try:
-        np.savez_compressed(temporary, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sample(source):
-    path = SAMPLES / source.file
-    try:
-        return _read(path, source, "lite")
+        return verify(read_npz(path, source.layout("lite")), source, "lite", path.name)
     except (FileNotFoundError, NotUsable) as error:
-        reason = "it is missing" if isinstance(error, FileNotFoundError) else error
+        reason = "It is missing." if isinstance(error, FileNotFoundError) else error
         raise FileNotFoundError(
             f"data/samples/{path.name} belongs to this repository and cannot be used: {reason} "
             f"Restore it with: git checkout -- data/samples/{path.name}"
@@ -314,27 +384,40 @@ def _sample(source):
 
 def _announce_lite(source):
     line = "=" * 78
+    small, full = source.rows["lite"][0], source.rows["full"][0]
+    sample, numbers = "THE SMALL SAMPLE", f"{small:,} training {source.examples}, not of {full:,}"
+    if source.stand_in:
+        sample, numbers = "A STAND-IN", "made-up data of the same form, not of the real data"
     print(
         f"{line}\n"
-        f"{source.title.upper()} WAS NOT FOUND: THIS SESSION USES THE SMALL SAMPLE (lite profile)\n"
-        "Every cell runs, but the numbers are those of 4,000 training images, not of 60,000.\n"
+        f"{source.title.upper()} WAS NOT FOUND: THIS SESSION USES {sample} (lite profile)\n"
+        f"Every cell runs, but the numbers are those of {numbers}.\n"
         f"For the full data: connect to the network, or set COURSE_DATA to a folder with\n"
         f"{source.file}; then restart the kernel.\n"
         f"{line}"
     )
 
 
-def _dataset(name, profile, rung, arrays):
-    images = {key: arrays[key].astype(np.float32)[..., None] / 255 for key in ("x_train", "x_test")}
-    labels = {key: arrays[key].astype(np.int64) for key in ("y_train", "y_test")}
-    for array in (*images.values(), *labels.values()):
+def _dataset(name, source, profile, rung, arrays):
+    values = {key: _examples(arrays[key]) for key in ("x_train", "x_test")}
+    label = np.float32 if source.task == "regression" else np.int64
+    values |= {key: arrays[key].astype(label) for key in ("y_train", "y_test")}
+    for array in values.values():
         array.flags.writeable = False
     return Dataset(
         name=name,
-        task="classification",
+        task=source.task,
         profile=profile,
         source=rung,
-        class_names=SOURCES[name].class_names,
-        **images,
-        **labels,
+        class_names=source.class_names,
+        feature_names=source.feature_names,
+        **values,
     )
+
+
+def _examples(stored):
+    """Turn stored images into float32 from 0 to 1 with a last axis for the channels."""
+    if stored.ndim == 2:
+        return stored.astype(np.float32)  # a table
+    images = stored if stored.ndim == 4 else stored[..., None]
+    return images.astype(np.float32) / 255
