@@ -313,6 +313,28 @@ def _unanswered(name):
     return Grade("not answered", f"{name}: not answered yet")
 
 
+def not_nan(result):
+    """Whether there is no NaN in a result: a property for a rule.
+
+    Examples
+    --------
+    >>> not_nan(np.array([0.5, np.nan]))
+    False
+    """
+    return not np.isnan(result).any()
+
+
+def rows_sum_to_1(result):
+    """Whether the rows of a result sum to 1, or it has NaN: a property for a rule.
+
+    Examples
+    --------
+    >>> rows_sum_to_1(np.array([[0.5, 0.5], [0.9, 0.2]]))
+    False
+    """
+    return bool(np.isnan(result).any() or np.allclose(result.sum(axis=-1), 1, atol=1e-3))
+
+
 # --- calling a function that somebody else wrote
 
 

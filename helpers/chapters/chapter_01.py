@@ -29,9 +29,9 @@ def _weights_and_biases(k, c, f):
     return np.ones((k, k, c, f)).size + f
 
 
-@count.rule("The image's size does not enter: a filter uses the same weights at every place.")
-def _is_small(result, k, c, f):
-    return result < 100 * k * k * c * f
+_is_small = count.rule("The image's size does not enter: its places share the same weights.")(
+    lambda result, k, c, f: result < 100 * k * k * c * f
+)
 
 
 @count.mistake("Each filter has one bias: add it.", biases=lambda f: 0)
@@ -49,10 +49,8 @@ soft = Exercise(
     points=2,
     lesson="Only differences between logits count: adding 1,000 to each changes nothing.",
     hint=(
-        "Softmax does not change when the same number is taken from all logits of a row. Which "
-        "number makes every exponential harmless?",
-        "Take the largest logit of a row from it, then the exponential, then divide by the row's "
-        "sum. keepdims=True keeps the maxima a column.",
+        "Taking one number from all logits of a row changes nothing. Which number helps?",
+        "Subtract the largest logit of a row (keepdims=True), take exp, divide by the row's sum.",
         "np.exp(logits - logits.max(axis=1, keepdims=True)), divided by its sums along axis=1",
     ),
 )
@@ -69,21 +67,16 @@ def _by_scipy(z):
     return special.softmax(z, axis=1)
 
 
-@soft.rule("Each row must sum to 1. Yours do not: sum along axis=1, inside a row.")
-def _rows_sum_to_1(p):
-    return np.isnan(p).any() or np.allclose(p.sum(axis=-1), 1, atol=1e-3)
+OVERFLOW = "exp(1000) is infinite: subtract the largest logit of the row first. It cancels."
+_rows_sum_to_1 = soft.rule("Each row must sum to 1. Yours do not: sum along axis=1, inside a row.")(
+    lambda p: np.isnan(p).any() or np.allclose(p.sum(axis=-1), 1, atol=1e-3)
+)
 
 
+@soft.mistake(OVERFLOW, largest=lambda z: 0)
+@soft.mistake("One maximum for all: 0/0 in the first row. Each row needs its own.", largest=np.max)
 @soft.mistake(
-    "exp(1000) is infinite: subtract the largest logit of the row first. It cancels.",
-    largest=lambda z: 0,
-)
-@soft.mistake(
-    "One maximum for all makes the first row 0/0: each row needs its own.", largest=np.max
-)
-@soft.mistake(
-    "Subtract the largest logit of each image, not of each class: axis=1.",
-    largest=lambda z: z.max(axis=0),
+    "The largest of each image, not of each class: axis=1.", largest=lambda z: z.max(axis=0)
 )
 @soft.mistake("Shapes (n, 10) and (n,) do not fit: use keepdims=True for (n, 1).", keepdims=False)
 @soft.mistake(_rows_sum_to_1, axis=0)
@@ -97,10 +90,8 @@ pick = Exercise(
     points=2,
     lesson="A network can be sure and wrong: its confidence is no proof.",
     hint=(
-        "First the places of all mistakes, then their confidences, then an order. At the end, use "
-        "that order to pick from the list of places.",
-        "np.flatnonzero gives the places where the prediction differs from y; np.argsort sorts "
-        "upwards, so sort minus the confidences.",
+        "The places of all mistakes, their confidences, an order: it picks from the places.",
+        "np.flatnonzero gives places; np.argsort sorts upwards, so sort minus the confidences.",
         "mistakes[np.argsort(-p[mistakes].max(axis=1))], and of those the first n",
     ),
 )
@@ -115,8 +106,7 @@ def _network(true, predicted, confidence, for_true=10):
 
 
 # the mistakes stand at 4, 7, 9, and at 1, 3, 5, 6
-SURE = [95, 99, 97, 70, 60, 85, 97, 90, 75, 80]
-TEN = _network(range(10), [0, 1, 2, 3, 9, 5, 6, 1, 8, 7], SURE)
+TEN = _network(range(10), [0, 1, 2, 3, 9, 5, 6, 1, 8, 7], [95, 99, 97, 70, 60, 85, 97, 90, 75, 80])
 ANSWERS = [7, 3, 1, 6, 4, 8, 9, 9], [7, 2, 1, 0, 4, 1, 4, 9], [99, 60, 97, 90, 80, 75, 50, 95]
 EIGHT = _network(*ANSWERS, for_true=[0, 35, 0, 2, 0, 10, 30, 0])
 pick.case("the text's example", *TEN, 2)
@@ -129,38 +119,26 @@ def _mistaken(p, y):
     return [i for i in range(len(y)) if p[i].argmax() != y[i]]
 
 
-@pick.rule("Return n places: keep the first n of the list.")
-def _has_n_places(places, p, y, n):
-    return len(places) == n
-
-
-@pick.rule("Some of these images are classified correctly: look among the mistakes.")
-def _are_mistaken(places, p, y, n):
-    return set(places) <= set(_mistaken(p, y))
+_has_n_places = pick.rule("Return n places: keep the first n of the list.")(
+    lambda places, p, y, n: len(places) == n
+)
+_are_mistaken = pick.rule(
+    "Some of these images are classified correctly: look among the mistakes."
+)(lambda places, p, y, n: set(places) <= set(_mistaken(p, y)))
+TURNED = "The right images, with the most confident one last: turn the list round."
+TRUE_CLASS = "You sort by p of the true class: confidence is p of the class that was predicted."
 
 
 @pick.right
 @pick.mistake(_has_n_places, keep=lambda places, n: places)
 @pick.mistake(_are_mistaken, among=lambda p, y: range(len(y)))
-@pick.mistake("These are the least confident mistakes: the order must go down.", sign=1)
-@pick.mistake(
-    "The right images, with the most confident one last: turn the list round.",
-    keep=lambda places, n: places[n - 1 :: -1],
-)
-@pick.mistake(
-    "You sort by p of the true class: confidence is p of the class that was predicted.",
-    score=lambda p, true: -p[true],
-)
-def _sorted_places(
-    p,
-    y,
-    n,
-    among=_mistaken,
-    score=lambda p, true: p.max(),
-    sign=-1,
-    keep=lambda places, n: places[:n],
+@pick.mistake("These are the least confident mistakes: the order must go down.", least=True)
+@pick.mistake(TURNED, keep=lambda places, n: places[n - 1 :: -1])
+@pick.mistake(TRUE_CLASS, key=lambda p, true: -p[true])
+def _surest(
+    p, y, n, among=_mistaken, key=lambda p, true: p.max(), least=False, keep=lambda a, n: a[:n]
 ):
-    return keep(sorted(among(p, y), key=lambda i: sign * score(p[i], y[i])), n)
+    return keep(sorted(among(p, y), key=lambda i: key(p[i], y[i]), reverse=not least), n)
 
 
 @pick.mistake("These are places in the list of mistakes: turn them into places in the test set.")
@@ -178,24 +156,17 @@ table = Exercise(
         "for true, answer in zip(y, predicted): matrix[true, answer] += 1",
     ),
 )
-MANY = np.random.default_rng(0).integers(0, 10, (2, 100))
 table.case("the text's example", np.array([4, 4, 4]), np.array([4, 9, 9]))
 table.case(
-    "10 images, none of class 9", np.arange(10) % 9, np.array([0, 1, 2, 5, 6, 5, 6, 7, 3, 4])
+    "11 images, none of class 9", np.arange(11) % 9, np.array([0, 1, 2, 5, 6, 5, 6, 7, 3, 0, 4])
 )
 table.case("4 images", np.array([9, 9, 0, 3]), np.array([4, 4, 0, 3]))
-table.case("100 images", *MANY, hidden=True)
+table.case("100 images", *np.random.default_rng(0).integers(0, 10, (2, 100)), hidden=True)
 LOST = "A class that does not occur here is missing from your table: fix the size at 10 × 10."
-
-
-@table.rule(LOST)
-def _has_ten_classes(matrix):
-    return matrix.shape == (10, 10)
-
-
-@table.rule("These are shares: the exercise asks for counts.")
-def _are_whole(matrix):
-    return not np.any(matrix % 1)
+_has_ten_classes = table.rule(LOST)(lambda matrix: matrix.shape == (10, 10))
+_are_whole = table.rule("These are shares: the exercise asks for counts.")(
+    lambda matrix: not np.any(matrix % 1)
+)
 
 
 @table.right

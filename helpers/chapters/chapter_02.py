@@ -11,8 +11,7 @@ from helpers.exercises import Exercise
 work = Exercise(
     "02-1",
     points=1,
-    lesson="The second convolution costs eleven times the first, on a smaller image: channels cost "
-    "more than pixels.",
+    lesson="The second convolution costs eleven times the first: channels cost more than pixels.",
     hint=(
         "At how many places does the kernel fit? What does one filter multiply at one place?",
         "places · numbers that one filter multiplies at a place · number of filters",
@@ -24,6 +23,7 @@ work.case("28 × 28, kernel 3, 1 to 32 channels", 28, 28, 3, 1, 32)
 work.case("13 × 13, kernel 3, 32 to 64 channels", 13, 13, 3, 32, 64)
 work.case("10 × 20, kernel 5, 3 to 4 channels", 10, 20, 5, 3, 4)
 work.case("9 × 7, kernel 2, 2 to 3 channels", 9, 7, 2, 2, 3, hidden=True)
+PADDED = "Without padding a 3 × 3 kernel fits into 2 × 2 places of a 4 × 4 image."
 
 
 @work.right
@@ -31,33 +31,23 @@ def _place_by_place(h, w, k, i, o):
     return sum(k * k * i * o for _ in range(k, h + 1) for _ in range(k, w + 1))
 
 
-@work.mistake(
-    "That is the number of weights: each is used once at every place.", places=lambda free, k: 1
-)
-@work.mistake(
-    "Without padding a 3 × 3 kernel fits into 2 × 2 places of a 4 × 4 image.",
-    places=lambda free, k: free + k,
-)
-@work.mistake(
-    "One row and one column too few: count the places of a kernel of 3 in 4 pixels.",
-    places=lambda free, k: free,
-)
+@work.mistake("That is the number of weights: each is used at every place.", places=lambda d, k: 1)
+@work.mistake(PADDED, places=lambda d, k: d + k)
+@work.mistake("One place too few: count those of a kernel of 3 in 4 pixels.", places=lambda d, k: d)
 @work.mistake("Right for one channel only: each filter reads all c_in channels.", reads=1)
 @work.mistake("The bias is added without a multiplication: it does not count here.", bias=1)
 @work.mistake("A multiplication with its addition counts as one, not as two.", each=2)
-def _multiply_adds(h, w, k, i, o, places=lambda free, k: free + 1, reads=None, bias=0, each=1):
+def _multiply_adds(h, w, k, i, o, places=lambda d, k: d + 1, reads=None, bias=0, each=1):
     return places(h - k, k) * places(w - k, k) * (k * k * (reads or i) + bias) * o * each
 
 
-test = Exercise(
+mcnemar = Exercise(
     "02-2",
     points=3,
-    lesson="Of 2,000 images only the few with one right and one wrong answer say which is better.",
+    lesson="Of 2,000 images only the few on which they disagree say which is better.",
     hint=(
-        "Keep the images on which exactly one network is right. If both are equally good, each of "
-        "those is the toss of a coin.",
-        "Count those that only A gets right, and those that only B does. Test the first count "
-        "against a coin thrown as often as both together; do not throw it 0 times.",
+        "Where exactly one network is right, equally good networks would toss a coin.",
+        "Count: only A right, only B right. Test the first count against a coin; no toss, p = 1.",
         "binomtest(only_a, only_a + only_b).pvalue",
     ),
 )
@@ -69,49 +59,46 @@ def _outcomes(both, only_a, only_b, neither):
     return np.repeat([True, True, False, False], counts), np.repeat([1, 0, 1, 0], counts) > 0
 
 
-test.case("5 against 0, as in the text", *_outcomes(80, 5, 0, 15))
-test.case("25 against 10 disagreements in 2,000 images", *_outcomes(1900, 25, 10, 65))
-test.case("4 against 4", *_outcomes(90, 4, 4, 2))
-test.case("3 against 12", *_outcomes(80, 3, 12, 5))
-test.case("no disagreement", *_outcomes(95, 0, 0, 5))
-test.case("200 other images", *np.random.default_rng(0).random((2, 200)) < 0.9, hidden=True)
+mcnemar.case("5 against 0, as in the text", *_outcomes(80, 5, 0, 15))
+mcnemar.case("25 against 10 disagreements in 2,000 images", *_outcomes(1900, 25, 10, 65))
+mcnemar.case("4 against 4", *_outcomes(90, 4, 4, 2))
+mcnemar.case("3 against 12", *_outcomes(80, 3, 12, 5))
+mcnemar.case("0 against 6", *_outcomes(60, 0, 6, 34))
+mcnemar.case("no disagreement", *_outcomes(95, 0, 0, 5))
+mcnemar.case("200 other images", *np.random.default_rng(0).random((2, 200)) < 0.9, hidden=True)
 SAME_IMAGES = "Both saw the same images: those on which they agree say nothing. Leave them out."
 NOT_EXACT = "That is the chi-square approximation: the exercise asks for the exact test."
+_is_at_most_1 = mcnemar.rule("With 4 against 4 the sides overlap: p is 1 at most.")(
+    lambda p: not p > 1
+)
+_disagree = mcnemar.rule("Without a disagreement nothing speaks against equal networks: return 1.")(
+    lambda p, a, b: np.any(a != b)
+)
 
 
-@test.rule("With 4 against 4 the two sides overlap: take the smaller of 1 and your value.")
-def _is_probability(p):
-    return not p > 1
-
-
-@test.rule("Without a disagreement nothing speaks against equal networks: return 1.")
-def _disagree(p, a, b):
-    return np.any(a != b)
-
-
-@test.right
-@test.mistake(_is_probability, most=2)
-@test.mistake(_disagree, none=np.nan)
-@test.mistake("That is one side. Either network may be the better one: test both.", sides=1)
+@mcnemar.right
+@mcnemar.mistake(_is_at_most_1, most=2)
+@mcnemar.mistake(_disagree, none=np.nan)
+@mcnemar.mistake("That is one side. Either network may be the better one: test both.", sides=1)
 def _exact(a, b, most=1, none=1, sides=2):
     a, b = int(np.sum(a & ~b)), int(np.sum(~a & b))
     return min(most, sides * stats.binom.cdf(min(a, b), a + b, 0.5)) if a + b else none
 
 
-@test.mistake("n is the number of disagreements, not the number of images.")
+@mcnemar.mistake("n is the number of disagreements, not the number of images.")
 def _of_all_images(a, b):
     return stats.binomtest(int(np.sum(a & ~b)), len(a)).pvalue
 
 
-@test.mistake(SAME_IMAGES, correction=True)
-@test.mistake(SAME_IMAGES, correction=False)
+@mcnemar.mistake(SAME_IMAGES, correction=True)
+@mcnemar.mistake(SAME_IMAGES, correction=False)
 def _two_proportions(a, b, correction):
     counts = [[a.sum(), (~a).sum()], [b.sum(), (~b).sum()]]
     return stats.chi2_contingency(counts, correction=correction).pvalue
 
 
-@test.mistake(NOT_EXACT, correction=1)
-@test.mistake(NOT_EXACT, correction=0)
+@mcnemar.mistake(NOT_EXACT, correction=1)
+@mcnemar.mistake(NOT_EXACT, correction=0)
 def _chi_square(a, b, correction):
     a, b = np.sum(a & ~b), np.sum(~a & b)
     return stats.chi2.sf((abs(a - b) - correction) ** 2 / (a + b), 1)
@@ -122,8 +109,7 @@ interval = Exercise(
     points=2,
     lesson="Where 0 lies outside the interval, eight seeds show that the difference is real.",
     hint=(
-        "There are eight differences, one a seed. How far can their mean be from the mean of very "
-        "many seeds?",
+        "How far can the mean of eight differences be from the mean of very many?",
         "mean ± quantile · standard deviation of the differences (ddof=1) / √8",
         "half = t.ppf(0.975, 7) * (a - b).std(ddof=1) / np.sqrt(8)",
     ),
@@ -135,16 +121,12 @@ interval.case("8 seeds of two networks", A, B)
 interval.case("the two exchanged, and better by 0.001", B + 0.001, A)
 interval.case("8 other seeds", *np.random.default_rng(0).normal(0.95, 0.01, (2, 8)), hidden=True)
 NOT_NORMAL = "1.96 needs many observations: with 8, Student's t with 7 degrees gives 2.36."
-
-
-@interval.rule("A seed is one observation: n = 8, not 80,000 images.")
-def _is_wide(ends, a, b):
-    return np.abs(np.diff(ends)) > 0.5 * np.std(a - b)
-
-
-@interval.rule("That is where one more run would fall: for the mean, divide by the root of 8.")
-def _is_narrow(ends, a, b):
-    return np.abs(np.diff(ends)) < 3 * np.std(a - b)
+_is_wide = interval.rule("A seed is one observation: n = 8, not 80,000 images.")(
+    lambda ends, a, b: np.abs(np.diff(ends)) > 0.5 * np.std(a - b)
+)
+_is_narrow = interval.rule(
+    "That is where one more run would fall: for the mean, divide by the root of 8."
+)(lambda ends, a, b: np.abs(np.diff(ends)) < 3 * np.std(a - b))
 
 
 @interval.right
@@ -158,11 +140,8 @@ def _paired(a, b):
 @interval.mistake(NOT_NORMAL, half=1.96)
 @interval.mistake(NOT_NORMAL, half=1.96, ddof=0)
 @interval.mistake("NumPy divides by n: estimated from 8 seeds, it must be n - 1, ddof=1.", ddof=0)
-@interval.mistake(
-    "95 % in the middle leave 2.5 % on each side: take the quantile at 0.975.",
-    half=stats.t.ppf(0.95, 7),
-)
-@interval.mistake("8 differences leave 7 degrees of freedom.", half=stats.t.ppf(0.975, 8))
+@interval.mistake("95 % leave 2.5 % on each side: take the quantile at 0.975.", half=1.894579)
+@interval.mistake("8 differences leave 7 degrees of freedom.", half=2.306004)
 @interval.mistake("The sign is turned: the exercise asks for a - b.", sign=-1)
 def _interval(a, b, half=2.364624, ddof=1, n=8, sign=1):
     half *= (a - b).std(ddof=ddof) / np.sqrt(n)

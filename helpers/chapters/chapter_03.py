@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from helpers.exercises import Exercise
+from helpers.exercises import Exercise, not_nan, rows_sum_to_1
 
 vote = Exercise(
     "03-1",
@@ -15,26 +15,19 @@ vote = Exercise(
         "np.bincount(row, minlength=10) for each row, divided by neighbour_labels.shape[1]",
     ),
 )
-FIVE = np.array([[3, 3, 8, 3, 5], [8, 8, 0, 8, 8], [1, 7, 1, 8, 7]])
 vote.case("the text's example", np.array([[2, 2, 5, 2]]))
-vote.case("3 images, 5 neighbours each", FIVE)
+vote.case("3 images, 5 neighbours", np.array([[3, 3, 8, 3, 5], [8, 8, 0, 8, 8], [1, 7, 1, 8, 7]]))
 vote.case("6 images, 7 neighbours", np.random.default_rng(0).integers(0, 10, (6, 7)), hidden=True)
-
-
-@vote.rule("A class without a vote has lost its column: make room for all ten (minlength=10).")
-def _has_ten_columns(shares):
-    return shares.shape[1] == 10
-
-
-@vote.rule("Each row must sum to 1: divide by the neighbours in a row, neighbour_labels.shape[1].")
-def _shares_sum_to_1(shares):
-    return np.allclose(shares.sum(axis=1), 1)
+_has_ten_columns = vote.rule("A class without a vote lost its column: use minlength=10 for all ten.")(
+    lambda shares: shares.shape[1] == 10
+)
+_sum_to_1 = vote.rule("Each row must sum to 1: divide by neighbour_labels.shape[1].")(rows_sum_to_1)
 
 
 @vote.right
 @vote.mistake(_has_ten_columns, classes=9)
-@vote.mistake(_shares_sum_to_1, average=np.sum)
-@vote.mistake(_shares_sum_to_1, average=lambda votes, axis: votes.sum(axis=axis) / 5)
+@vote.mistake(_sum_to_1, average=np.sum)
+@vote.mistake(_sum_to_1, average=lambda votes, axis: votes.sum(axis=axis) / 5)
 def _class_by_class(labels, classes=10, average=np.mean):
     return np.stack([average(labels == c, axis=1) for c in range(classes)], axis=1)
 
@@ -58,35 +51,27 @@ lengths = Exercise(
 )
 # float32 rounding makes a² + b² - 2ab of an image and itself a little less than 0, for some of them
 IMAGES = np.random.default_rng(0).random((100, 784), dtype=np.float32)
-POINTS = np.array([[0.0, 0.0], [3.0, 4.0], [1.0, 1.0]])
 lengths.case("the text's example", np.array([[0, 0]]), np.array([[3, 4], [0, 1]]))
-lengths.case("2 queries, 3 images", np.array([[3.0, 4.0], [6.0, 8.0]]), POINTS)
+lengths.case("2 queries, 3 images", *np.array([[[3.0, 4], [6, 8], [1, 0]], [[0, 0], [3, 4], [1, 1]]])[:, :2])
 lengths.case("100 images and themselves", IMAGES, IMAGES)
 lengths.case("7 queries, 5 images", IMAGES[:7, :9] * 4 - 2, IMAGES[10:15, :9] * 6, hidden=True)
 
 
+_not_nan = lengths.rule("Rounding makes some squares negative, and their root NaN: floor at 0.")(
+    not_nan
+)
+
+
 @lengths.right
 @lengths.forbids("NumPy only: write the three terms yourself.", "cdist", "scipy", "sklearn", "tf")
-def _by_cdist(a, b):
-    return cdist(a, b)
-
-
-@lengths.forbids("Without a loop: the three terms are arrays.", "for", "while", "map", "vectorize")
-def _in_a_loop(a, b):
-    return [np.sqrt(((row - b) ** 2).sum(axis=1)) for row in a]
-
-
-@lengths.rule("Rounding makes some squares a little negative, and their root NaN: floor them at 0.")
-def _is_number(result):
-    return not np.isnan(result).any()
-
-
-@lengths.mistake(_is_number, floor=-np.inf)
-@lengths.mistake("An image has distance 0 to itself: look at the sign of 2ab.", sign=-1)
-@lengths.mistake("These are squared distances: order right, unit wrong.", root=lambda d2: d2)
-def _from_terms(a, b, floor=0, sign=1, root=np.sqrt):
-    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - sign * 2 * a @ b.T
-    return root(np.maximum(squared, floor))
+@lengths.mistake(
+    "These are squared distances: the order is right, not the unit.", metric="sqeuclidean"
+)
+@lengths.mistake(
+    "These are sums of absolute differences: square them, sum, root.", metric="cityblock"
+)
+def _by_cdist(a, b, metric="euclidean"):
+    return cdist(a, b, metric)
 
 
 @lengths.mistake("Row i must belong to query i: rows and columns are exchanged.")
@@ -94,9 +79,15 @@ def _exchanged(a, b):
     return cdist(b, a)
 
 
-@lengths.mistake("That is the sum of the absolute differences: square them, sum, take the root.")
-def _absolute(a, b):
-    return cdist(a, b, "cityblock")
+@lengths.forbids("Without a loop: the three terms are arrays.", "for", "while", "map", "vectorize")
+def _in_a_loop(a, b):
+    return [np.sqrt(((row - b) ** 2).sum(axis=1)) for row in a]
+
+
+@lengths.mistake(_not_nan, sign=1)
+@lengths.mistake("An image has distance 0 to itself: look at the sign of 2ab.", sign=-1)
+def _from_terms(a, b, sign):
+    return np.sqrt((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - sign * 2 * a @ b.T)
 
 
 best = Exercise(
@@ -105,8 +96,7 @@ best = Exercise(
     lesson="A point that votes for itself tells nothing; leave it out and a larger k wins.",
     hint=(
         "Who is the nearest neighbour of a training image among the training images?",
-        "Ask for one neighbour more than the largest k, and drop the first column. For each k, the "
-        "first k of what is left vote.",
+        "Ask for one neighbour more than the largest k, drop the first column; the first k vote.",
         "labels[search.kneighbors(images, return_distance=False)[:, 1:]], then row[:k] votes",
     ),
 )

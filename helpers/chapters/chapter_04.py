@@ -5,61 +5,39 @@ import numpy as np
 from scipy import special
 
 from helpers import plotting
-from helpers.exercises import Exercise
+from helpers.exercises import Exercise, not_nan, rows_sum_to_1
 
 RNG = np.random.default_rng(0)
-# eight images, four classes; the network is wrong about the last three
-PROBABILITIES = np.array(
-    [
-        [0.97, 0.01, 0.01, 0.01],
-        [0.05, 0.85, 0.06, 0.04],
-        [0.02, 0.03, 0.90, 0.05],
-        [0.10, 0.10, 0.10, 0.70],
-        [0.60, 0.20, 0.15, 0.05],
-        [0.30, 0.55, 0.10, 0.05],
-        [0.25, 0.10, 0.45, 0.20],
-        [0.02, 0.12, 0.06, 0.80],
-    ]
-)
-DRAWN = RNG.dirichlet(np.full(5, 0.5), 30) + 1e-4
+DRAWN = (RNG.dirichlet(np.full(5, 0.5), 30) + 0.002) / 1.01  # 30 images, 5 classes
 means = Exercise(
     "04-1",
     points=1,
     lesson="Wrong answers are less sure on average, but far from unsure.",
     hint=(
-        "m(x) needs p only. The label comes in afterwards, to say which images belong to which "
-        "mean.",
-        "One array for the largest probabilities, one of True and False for p.argmax(axis=1) == y.",
+        "m(x) needs p only. The label only says which images belong to which mean.",
+        "One array of the largest probabilities, one of True and False: p.argmax(axis=1) == y.",
         "m[right].mean(), m[~right].mean()",
     ),
 )
 means.case("the text's example", np.array([[0.9, 0.1], [0.7, 0.3]]), np.array([0, 1]))
-means.case("8 images, 4 classes", PROBABILITIES, np.array([0, 1, 2, 3, 0, 0, 0, 1]))
+means.case("8 images, 5 classes", DRAWN[:8], np.array([0, 1, 2, 3, 4, 0, 1, 2]))
 means.case("30 images, 5 classes", DRAWN, np.arange(30) % 5, hidden=True)
-
-
-@means.rule("Two numbers: one mean over the right answers, one over the wrong ones.")
-def _are_two(result):
-    return result.shape == (2,)
+LABEL = "m(x) may not look at the label: it is the largest probability, not the true class's."
+TWICE = "p is already a probability: a second softmax flattens it."
+_are_two = means.rule("Two numbers: one mean over the right answers, one over the wrong ones.")(
+    lambda result: result.shape == (2,)
+)
 
 
 @means.right
+@means.mistake(LABEL, score=lambda p, y: p[np.arange(len(y)), y])
 @means.mistake(
-    "m(x) may not look at the label: it is the largest probability, not that of the true class.",
-    score=lambda p, y: p[np.arange(len(y)), y],
+    "That is the class: m(x) is its p. Use max, not argmax.", score=lambda p, y: p.argmax(1)
 )
 @means.mistake(
-    "You average the number of the class. m(x) is its probability: max, not argmax.",
-    score=lambda p, y: p.argmax(axis=1),
+    "One value an image, not a class: maximum along axis=1.", score=lambda p, y: p.max(axis=0)
 )
-@means.mistake(
-    "One value for each image, not for each class: take the maximum along axis=1.",
-    score=lambda p, y: p.max(axis=0),
-)
-@means.mistake(
-    "p is already a probability: a second softmax flattens it.",
-    score=lambda p, y: special.softmax(p, axis=1).max(axis=1),
-)
+@means.mistake(TWICE, score=lambda p, y: special.softmax(p, axis=1).max(axis=1))
 @means.mistake("First the images classified right, then those classified wrong.", order=-1)
 @means.mistake(_are_two, order=0)
 def _means(p, y, score=lambda p, y: p.max(axis=1), order=1):
@@ -72,10 +50,8 @@ error = Exercise(
     points=3,
     lesson="A mean gap is honest only if it cannot cancel and if crowded bins count more.",
     hint=(
-        "In each bin that holds an image, compare two means: how sure, and how often right. Then "
-        "think of what the size of a bin should change.",
-        "(m * bins).astype(int) is the bin of each image; np.minimum(…, bins - 1) keeps m = 1 in "
-        "the last one. Go through the bins, and skip the empty ones.",
+        "In each bin compare two means: how sure, and how often right. Which bins count more?",
+        "np.minimum((m * bins).astype(int), bins - 1) is each image's bin; skip the empty ones.",
         "error += inside.mean() * abs(m[inside].mean() - correct[inside].mean())",
     ),
 )
@@ -87,7 +63,7 @@ def _images(*groups):
     return m, np.concatenate([np.arange(n) < good for _, n, good in groups])
 
 
-TWO = (0.62, 10, 8), (0.99, 50, 44)
+TWO = (0.88, 10, 10), (0.99, 50, 44)
 error.case("the text's example", *_images((0.9, 1, 1), (0.6, 3, 0)))
 error.case("two groups of images, 15 bins", *_images(*TWO), 15)
 error.case("the same and 40 with m = 1", *_images(*TWO, (1.0, 40, 30)), 15)
@@ -95,26 +71,14 @@ error.case("two groups of images, 2 bins", *_images(*TWO), 2)
 error.case("30 images, 7 bins", DRAWN.max(axis=1), RNG.random(30) < 0.6, 7, hidden=True)
 CANCEL = "Too sure here and not sure enough there cancel: take the absolute gap in each bin."
 UNWEIGHTED = "One image counts as much as three: weight each bin by its share of the images."
-
-
-@error.rule("An empty bin has no mean: skip it.")
-def _is_finite(result):
-    return not np.isnan(result)
-
-
-@error.rule(CANCEL)
-def _is_positive(result):
-    return result >= 0
-
-
-@error.rule("m = 1 belongs to the last bin: yours has lost it.")
-def _none_at_1(result, m, correct, bins=15):
-    return m.max() < 1
-
-
-@error.rule("The number of bins must follow the argument `bins`.")
-def _usual_bins(result, m, correct, bins=15):
-    return bins == 15
+_is_finite = error.rule("An empty bin has no mean: skip it.")(not_nan)
+_is_positive = error.rule(CANCEL)(lambda result: result >= 0)
+_none_at_1 = error.rule("m = 1 belongs to the last bin: yours has lost it.")(
+    lambda result, m, correct, bins=15: m.max() < 1
+)
+_usual_bins = error.rule("The number of bins must follow the argument `bins`.")(
+    lambda result, m, correct, bins=15: bins == 15
+)
 
 
 @error.right
@@ -130,7 +94,7 @@ def _ece(m, correct, bins=15, gap=abs, total=np.dot, centre=False, below=2, fixe
     bins, gaps, shares = fixed or bins, [], []
     which = np.minimum(np.floor(m * bins), bins - 1)
     for i in np.unique(which[m < below]):
-        inside = which == i
+        inside = (which == i) & (m < below)
         sure = (i + 0.5) / bins if centre else m[inside].mean()
         gaps.append(gap(sure - correct[inside].mean()))
         shares.append(inside.mean())
@@ -150,27 +114,18 @@ tempered = Exercise(
     ),
 )
 tempered.case("the text's example", np.array([[0.8, 0.2]]), 2)
-tempered.case("8 images, T = 2", PROBABILITIES, 2.0)
-tempered.case("8 images, T = 0.5", PROBABILITIES, 0.5)
-tempered.case("30 images, T = 3", DRAWN / DRAWN.sum(axis=1, keepdims=True), 3.0, hidden=True)
-
-
-@tempered.rule("Each row must sum to 1 again: divide by its sum, along axis=1.")
-def _rows_sum_to_1(p):
-    return np.allclose(p.sum(axis=1), 1, atol=1e-3)
+tempered.case("8 images, T = 2", DRAWN[:8], 2.0)
+tempered.case("8 images, T = 0.5", DRAWN[:8], 0.5)
+tempered.case("30 images, T = 3", DRAWN, 3.0, hidden=True)
+_sum_to_1 = tempered.rule("Each row must sum to 1 again: divide by its sum.")(rows_sum_to_1)
+NOTHING = "Nothing has changed: a factor on p cancels in the sum. The logarithm comes first."
 
 
 @tempered.right
-@tempered.mistake(_rows_sum_to_1, softmax=lambda z, axis: np.exp(z))
+@tempered.mistake(_sum_to_1, softmax=lambda z, axis: np.exp(z))
 @tempered.mistake("p are probabilities, not logits: take the logarithm first.", log=lambda p: p)
-@tempered.mistake(
-    "T = 2 must soften the probabilities, and yours get sharper: divide by T.", divide=np.multiply
-)
-@tempered.mistake(
-    "Nothing has changed: a factor on p cancels when the row is made to sum to 1. The logarithm "
-    "comes first.",
-    divide=lambda z, T: z,
-)
+@tempered.mistake("T = 2 must soften, and yours sharpens: divide by T.", divide=np.multiply)
+@tempered.mistake(NOTHING, divide=lambda z, T: z)
 def _tempered(p, T, log=np.log, divide=np.divide, softmax=special.softmax):
     return softmax(divide(log(p), T), axis=1)
 
@@ -180,8 +135,7 @@ kept = Exercise(
     points=2,
     lesson="A network that may say “I do not know” makes fewer mistakes on the rest.",
     hint=(
-        "Put the images in the order of their confidence. How many are kept? What is the share of "
-        "right answers among those?",
+        "Put the images in the order of their confidence. How many are kept?",
         "np.argsort(-m) begins with the surest image; share * len(m), rounded, says how many stay.",
         "correct[np.argsort(-m)[:kept]].mean()",
     ),
@@ -191,18 +145,14 @@ kept.case("the text's example", np.array([0.9, 0.6, 0.8, 0.5]), np.arange(4) < 2
 kept.case("10 images, share = 0.6", TENTHS, np.array([0, 1, 0, 1, 0, 1, 1, 1, 0, 1], bool), 0.6)
 kept.case("20 images, share = 0.25", np.linspace(0.41, 0.99, 20), np.arange(20) % 5 > 0, 0.25)
 kept.case("30 images, share = 0.3", RNG.random(30), RNG.random(30) < 0.6, 0.3, hidden=True)
+REFUSED = "Refused images are not errors: divide by the number of images kept."
 
 
 @kept.right
 @kept.mistake("You keep the images that the network doubts: keep the others.", order=1)
-@kept.mistake(
-    "`share` is the part that is kept, not the part that is refused.", part=lambda share: 1 - share
-)
+@kept.mistake("`share` is the part kept, not the part refused.", part=lambda share: 1 - share)
 @kept.mistake("That is the accuracy on all images: refuse some.", part=lambda share: 1)
-@kept.mistake(
-    "Refused images are not errors: divide by the number of images kept.",
-    share_of=lambda right, m: right.sum() / len(m),
-)
+@kept.mistake(REFUSED, share_of=lambda right, m: right.sum() / len(m))
 def _kept(m, correct, share, order=-1, part=float, share_of=lambda right, m: right.mean()):
     return share_of(correct[np.argsort(order * m)][: round(part(share) * len(m))], m)
 

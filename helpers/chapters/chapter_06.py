@@ -12,10 +12,8 @@ push = Exercise(
     points=2,
     lesson="No derivative was needed: the neighbours say where to go.",
     hint=(
-        "x - X points away from the neighbour X. Because the step is x - η·d, adding it to d moves "
-        "x towards X. What should a neighbour of a wrong class add?",
-        "np.where(labels == target, 1, -1) gives each neighbour its sign; [:, None] makes it a "
-        "column, to multiply x - neighbours.",
+        "x - X points away from X, and x - η·d turns that round. What does a wrong class add?",
+        "np.where(labels == target, 1, -1) are signs; [:, None] makes them a column.",
         "(sign[:, None] * (x - neighbours)).mean(axis=0)",
     ),
 )
@@ -29,9 +27,7 @@ push.case("4 neighbours, none of class 0", POINT, NEIGHBOURS, CLASSES, 0, hidden
 
 
 @push.right
-@push.mistake(
-    "x - η·d moves away from the target's class: the sign is turned.", own=-1.0, other=1.0
-)
+@push.mistake("This moves away from the target's class: the sign is turned.", own=-1.0, other=1.0)
 @push.mistake("This moves towards every neighbour: those of a wrong class must push.", other=1.0)
 @push.mistake("This follows the right class only: those of a wrong class must push.", other=0.0)
 @push.mistake("Twice as many neighbours would double your step: take the mean.", of_all=np.sum)
@@ -51,10 +47,8 @@ follow = Exercise(
     points=2,
     lesson="Most images have no neighbour of the target class, and would not move at all.",
     hint=(
-        "Sort all training images by distance once. Look at the first k; if no image of the target "
-        "class is among them, look further down the same list.",
-        "near = np.argsort(distances)[:k] are places; near[labels[near] == target] are those to "
-        "follow, if there is one.",
+        "Sort all images by distance once. Is one of the first k of the class? Else look further.",
+        "near = np.argsort(distances)[:k] are places; near[labels[near] == target] are wanted.",
         "otherwise order[labels[order] == target][:k]",
     ),
 )
@@ -75,13 +69,14 @@ follow.case("two 3s among the 4 nearest", FAR, TWO_NEAR, 3, 4, view=_in_any_orde
 follow.case("no 3 among the 4 nearest", FAR, NONE_NEAR, 3, 4, view=_in_any_order)
 follow.case("no 1 among the 1 nearest", FAR, 4 - NONE_NEAR, 1, 1, view=_in_any_order, hidden=True)
 SUBSET = "These are places in a part of the images: places in the whole training set are asked for."
+FIRST = "These are the first of that class in the training set, not the nearest ones."
+SOME_FIT = "Some of the k nearest fit: follow those. Others are needed only if there is none."
+_finds_some = follow.rule(
+    "No neighbour fits, as for most images: take the class's nearest instead."
+)(lambda places: places.size > 0)
 
 
-@follow.rule("No neighbour is of the target class, as for most images: take its nearest instead.")
-def _finds_some(places):
-    return places.size > 0
-
-
+@follow.mistake(SOME_FIT)
 def _nearest_of_class(distances, labels, target, k):
     return sorted(np.flatnonzero(labels == target), key=lambda i: distances[i])[:k]
 
@@ -89,10 +84,7 @@ def _nearest_of_class(distances, labels, target, k):
 @follow.right
 @follow.mistake(_finds_some, fallback=lambda *a: [])
 @follow.mistake(SUBSET, fallback=lambda d, labels, t, k: np.argsort(d[labels == t])[:k])
-@follow.mistake(
-    "These are the first of that class in the training set, not the nearest ones.",
-    fallback=lambda d, labels, t, k: np.flatnonzero(labels == t)[:k],
-)
+@follow.mistake(FIRST, fallback=lambda d, labels, t, k: np.flatnonzero(labels == t)[:k])
 @follow.mistake("These are all the neighbours: keep those of the target class.", keep_all=True)
 def _follow(distances, labels, target, k, fallback=_nearest_of_class, keep_all=False):
     near = np.argsort(distances)[:k]
@@ -105,18 +97,13 @@ def _places_among_k(distances, labels, target, k):
     return np.flatnonzero(labels[np.argsort(distances)[:k]] == target)
 
 
-follow.mistake("Some of the k nearest fit: follow those. Others are needed only if there is none.")(
-    _nearest_of_class
-)
-
 mask = Exercise(
     "06-3",
     points=1,
     lesson="A mask moves a part of the pixels, another part at each step.",
     hint=(
         "Throw a coin for every pixel of every image; it falls on “move” with probability `share`.",
-        "rng.random(x.shape) < share is True for the pixels that move. What does a pixel that does "
-        "not move add to x?",
+        "rng.random(x.shape) < share is True where a pixel moves. What does another one add to x?",
         "x + (rng.random(x.shape) < share) * step",
     ),
 )
@@ -132,39 +119,28 @@ def _share_moved(*a):
     return np.round(np.mean(_moved(*a)), 1)
 
 
-def _one_mask_for_two_images(*a):
-    first, second, *_ = _moved(*a)[0]
-    return bool(np.array_equal(first, second))
+def _shared_masks(*a):
+    (first, second, *_), again = _moved(*a)
+    return np.array_equal(first, second), np.array_equal(first, again[0])
 
 
-def _one_mask_for_two_calls(*a):
-    return bool(np.array_equal(*_moved(*a)))
-
-
-COIN = "two {}, whether their masks are the same (1 = yes)"
+MASKS = "share = 0.3, whether two images and two calls have the same mask (1 = yes)"
 mask.case("share = 1", START, MOVE, 1.0, RNG)
-mask.case("share = 0", START, MOVE, 0.0, RNG)
+mask.case("share = 0", START[1:], MOVE[1:], 0.0, RNG)
 mask.case("share = 0.3, share of pixels that move", START, MOVE, 0.3, RNG, view=_share_moved)
-mask.case(COIN.format("images"), START, MOVE, 0.3, RNG, view=_one_mask_for_two_images)
-mask.case(COIN.format("calls"), START, MOVE, 0.3, RNG, view=_one_mask_for_two_calls)
+mask.case(MASKS, START, MOVE, 0.3, RNG, view=_shared_masks)
 mask.case("share = 0.8", START[:2], MOVE[:2], 0.8, RNG, view=_share_moved, hidden=True)
+SEEDED = "Two calls must not draw the same mask: draw from the rng that comes in."
+ONE_MASK = "Each image needs its own mask: draw one number for every pixel of every image."
+WHOLE = "A pixel moves by its whole step or not at all: compare random numbers with `share`."
 
 
 @mask.right
-@mask.mistake(
-    "Two calls must not draw the same mask: draw from the rng that comes in.",
-    draw=lambda rng, shape: np.random.default_rng(0).random(shape),
-)
-@mask.mistake(
-    "Each image needs its own mask: draw one number for every pixel of every image.",
-    draw=lambda rng, shape: rng.random(shape[1:]),
-)
+@mask.mistake(SEEDED, draw=lambda rng, shape: np.random.default_rng(0).random(shape))
+@mask.mistake(ONE_MASK, draw=lambda rng, shape: rng.random(shape[1:]))
 @mask.mistake("`share` is the part that moves, and yours stands still.", moves=np.greater_equal)
 @mask.mistake("`share` has no effect: no pixel may move at share = 0.", moves=lambda r, share: 1)
-@mask.mistake(
-    "A pixel moves by its whole step or not at all: compare the random numbers with `share`.",
-    moves=lambda r, share: share,
-)
+@mask.mistake(WHOLE, moves=lambda r, share: share)
 def _masked(x, step, share, rng, draw=lambda rng, shape: rng.random(shape), moves=np.less):
     return x + step * moves(draw(rng, x.shape), share)
 
@@ -179,8 +155,7 @@ loss = Exercise(
     points=3,
     lesson="All images vote, the near ones with more weight: now there is a slope to follow.",
     hint=(
-        "It is a softmax over the training images, with -d²/tau as logits. Sum the shares that "
-        "belong to the target class.",
+        "It is a softmax over the training images, with -d²/tau as logits.",
         "Take the smallest d² from all of them first: it cancels, and the largest weight is 1.",
         "-np.log(weights[labels == target].sum() / weights.sum())",
     ),
@@ -193,19 +168,11 @@ loss.case("6 images far away, tau = 2", SQUARED + 4000, LABELS, 3, 2.0)
 loss.case("6 images, tau = 0.7, target 8", SQUARED[::-1] * 3, LABELS, 8, 0.7, hidden=True)
 SIGN = "Nearer to the target's class must lower the loss, and yours rises: look at the signs."
 SQUARES = "The argument holds squared distances already: no root and no further square."
-
-
-@loss.rule(SIGN)
-def _is_positive(result):
-    return not result < 0
-
-
-@loss.rule(
-    "Far from all images every exponential is 0, and 0/0 is NaN: take the smallest d² from "
-    "all of them first, or use logsumexp."
+FAR_AWAY = (
+    "Far from all images every exponential is 0, and 0/0 is NaN: first subtract the least d²."
 )
-def _is_finite(result):
-    return np.isfinite(result)
+_is_positive = loss.rule(SIGN)(lambda result: not result < 0)
+_is_finite = loss.rule(FAR_AWAY)(lambda result: np.isfinite(result))
 
 
 @loss.right
@@ -217,14 +184,12 @@ def _by_logsumexp(squared_distances, labels, target, tau):
 @loss.mistake(_is_finite)
 @loss.mistake(_is_positive, finish=np.log)
 @loss.mistake("That is the probability p: return -log p.", finish=float)
-@loss.mistake(SIGN, exponent=lambda d2, tau: d2 / tau)
-@loss.mistake(SQUARES, exponent=lambda d2, tau: -np.sqrt(d2) / tau)
-@loss.mistake(SQUARES, exponent=lambda d2, tau: -(d2**2) / tau)
-@loss.mistake("A larger tau must make it smoother: divide.", exponent=lambda d2, tau: -d2 * tau)
-def _naive(
-    d2, labels, target, tau, exponent=lambda d2, tau: -d2 / tau, finish=lambda p: -np.log(p)
-):
-    weights = np.exp(exponent(d2, tau))
+@loss.mistake(SIGN, logits=lambda d2, tau: d2 / tau)
+@loss.mistake(SQUARES, logits=lambda d2, tau: -np.sqrt(d2) / tau)
+@loss.mistake(SQUARES, logits=lambda d2, tau: -(d2**2) / tau)
+@loss.mistake("A larger tau must make it smoother: divide.", logits=lambda d2, t: -d2 * t)
+def _naive(d2, labels, target, tau, logits=lambda d2, t: -d2 / t, finish=lambda p: -np.log(p)):
+    weights = np.exp(logits(d2, tau))
     return finish(weights[labels == target].sum() / weights.sum())
 
 

@@ -5,27 +5,18 @@ import numpy as np
 import seaborn as sns
 
 from helpers import plotting
-from helpers.exercises import Exercise
+from helpers.exercises import Exercise, not_nan
 
 attack = Exercise(
     "07-1",
     points=2,
     lesson="An attack is an inversion that climbs, and that must stay near its start.",
     hint=(
-        "Begin with moved - x, the change so far, and let it grow along g. Which factor makes a "
-        "long change as long as the radius, and when is this factor above 1?",
-        "change = moved - x + step * g / length of g; shorten it with np.minimum(1, radius / its "
-        "length); then add it to x and clip. Lengths need keepdims=True.",
+        "Let the change so far, moved - x, grow along g. Which factor brings it back?",
+        "Shorten the change with np.minimum(1, radius / its length), keepdims=True; add x; clip.",
         "change * np.minimum(1, radius / length(change)), then np.clip(x + change, 0, 1)",
     ),
 )
-
-
-def _pixels(*images):
-    """Build images that are 0 but for three pixels in different rows, not all in one column."""
-    image = np.zeros((len(images), 28, 28, 1))
-    image[:, [13, 14, 15], [14, 15, 14], 0] = images
-    return image
 
 
 RNG = np.random.default_rng(0)
@@ -35,40 +26,33 @@ NEAR = np.clip(BLACK_AND_WHITE + RNG.uniform(-0.05, 0.05, (2, 28, 28, 1)), 0, 1)
 # lengths of about 0.8 and 0.3
 UNEQUAL = WILD * np.array([0.05, 0.02])[:, None, None, None]
 # one image on its way out of the ball of radius 0.2, and one on its way through it
-SO_FAR, UPHILL = _pixels([0.12, 0.05, 0.08], [-0.1, -0.05, -0.1]), _pixels([2, 1, 3], [2, 3, 2])
-attack.case("the text's example", GREY[:1], GREY[:1], _pixels([3, 4, 0]), 1, 0.5)
+SO_FAR, UPHILL = np.zeros((2, 2, 28, 28, 1))
+SO_FAR[:, [13, 14, 15], [14, 15, 14], 0] = [[0.12, 0.05, 0.08], [-0.1, -0.05, -0.1]]
+UPHILL[:, [13, 14, 15], [14, 15, 14], 0] = [[2, 1, 3], [2, 3, 2]]
+EXAMPLE = np.diag([3.0, 4] + 26 * [0])[None, :, :, None]
+attack.case("the text's example", GREY[:1], GREY[:1], EXAMPLE, 1, 0.5)
 attack.case("the first step, radius 3", GREY, GREY, UNEQUAL, 2.0, 3.0)
 attack.case("a later step, radius 0.2", GREY + SO_FAR, GREY, UPHILL, 0.3, 0.2)
 attack.case("black and white pixels", NEAR, BLACK_AND_WHITE, UNEQUAL, 3.0, 2.0)
 attack.case("one gradient of 0", GREY, GREY, np.stack([WILD[0], 0 * WILD[0]]), 2.0, 3.0)
 attack.case("steps of 1, radius 2", NEAR, BLACK_AND_WHITE, -UNEQUAL[::-1], 1.0, 2.0, hidden=True)
 OWN_LENGTH = "The change of one image depends on the other: each image needs its own length."
-KEEPDIMS = "Lengths of shape (n,) do not fit the images: keepdims=True makes them (n, 1, 1, 1)."
 ALL_AXES = "A length is one number for all 784 pixels of an image: sum over the last three axes."
 SHORTER = "A change that is shorter than the radius stays as it is: look at each image."
-
-
-@attack.rule("A pixel left the range from 0 to 1: clip the image at last.")
-def _in_range(image):
-    return not (image.min() < 0 or image.max() > 1)
-
-
-@attack.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number to the length.")
-def _not_nan(image):
-    return not np.isnan(image).any()
-
-
-@attack.rule("That is the change alone: add it to x.")
-def _has_an_image(image, moved, x, *_):
-    return image.shape != x.shape or np.mean(image == 0) <= np.mean(x == 0) + 0.3
-
-
-@attack.rule(
-    "The change from x is longer than the radius: shorten the change itself, after the step, as "
-    "a whole; not each pixel, and not the image."
+TOO_FAR = "The change from x is too long: shorten it after the step, as a whole, to the radius."
+_in_range = attack.rule("A pixel left the range from 0 to 1: clip the image at last.")(
+    lambda image, *a: not (image.min() < 0 or image.max() > 1)
 )
-def _in_ball(image, moved, x, g, step, radius):
-    return np.linalg.norm((image - x).reshape(len(x), -1), axis=1).max() < radius + 1e-6
+_not_nan = attack.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
+_fits = attack.rule("Lengths of shape (n,) do not fit: keepdims=True makes them (n, 1, 1, 1).")(
+    lambda image, moved, x, *a: image.shape == x.shape
+)
+_is_image = attack.rule("That is the change alone: add it to x.")(
+    lambda image, moved, x, *a: np.mean(image == 0) <= np.mean(x == 0) + 0.3
+)
+_in_ball = attack.rule(TOO_FAR)(
+    lambda image, moved, x, g, step, r: (((image - x) ** 2).sum((1, 2, 3)) < r**2 + 1e-6).all()
+)
 
 
 @attack.right
@@ -91,35 +75,33 @@ def _shorter(change, radius, length):
 
 @attack.mistake(_in_range, clip=lambda image, low, high: image)
 @attack.mistake(_not_nan, of_g=lambda v: _length(v, tiny=0))
-@attack.mistake(_has_an_image, add_to=0)
-@attack.mistake(_in_ball, back=lambda change, radius, length: change)
-@attack.mistake(_in_ball, back=lambda change, radius, length: np.clip(change, -radius, radius))
+@attack.mistake(_is_image, add_to=0)
+@attack.mistake(_in_ball, back=lambda change, r, length: change)
+@attack.mistake(_in_ball, back=lambda change, r, length: np.clip(change, -r, r))
 @attack.mistake("This goes downhill: an attack climbs the loss.", sign=-1)
 @attack.mistake(OWN_LENGTH, of_g=lambda v: _length(v, None))
-@attack.mistake(OWN_LENGTH, of_change=lambda v: _length(v, None))
-@attack.mistake(KEEPDIMS, of_g=lambda v: _length(v, keepdims=False))
-@attack.mistake(KEEPDIMS, of_change=lambda v: _length(v, keepdims=False))
+@attack.mistake(OWN_LENGTH, of_way=lambda v: _length(v, None))
+@attack.mistake(_fits, of_g=lambda v: _length(v, keepdims=False))
+@attack.mistake(_fits, of_way=lambda v: _length(v, keepdims=False))
 @attack.mistake(ALL_AXES, of_g=lambda v: _length(v, 1))
 @attack.mistake(ALL_AXES, of_g=np.abs)
-@attack.mistake(
-    "Each image must move by `step`: divide the gradient by its length.", of_g=lambda v: 1
-)
-@attack.mistake(SHORTER, back=lambda change, radius, length: change * radius / length(change))
+@attack.mistake("Each image moves by `step`: divide g by its length.", of_g=lambda v: 1)
+@attack.mistake(SHORTER, back=lambda change, r, length: change * r / length(change))
 def _attack(
     moved,
     x,
     g,
     step,
-    radius,
+    r,
     sign=1,
     of_g=_length,
-    of_change=_length,
+    of_way=_length,
     back=_shorter,
     add_to=1,
     clip=np.clip,
 ):
     change = moved - x + sign * step * g / of_g(g)
-    return clip(add_to * x + back(change, radius, of_change), 0, 1)
+    return clip(add_to * x + back(change, r, of_way), 0, 1)
 
 
 @attack.mistake("You limit this step, not the whole way: measure the change from the clean x.")
@@ -148,20 +130,20 @@ trust = Exercise(
     ),
 )
 # the nearest two are of class 3, and no part begins with its nearest, so that argmin gives no 0
-DISTANCES, LABELS = (
-    np.array([7.4, 5.5, 4.1, 2.0, 6.3, 2.6, 3.2, 4.7]),
-    np.array([5, 3, 5, 3, 8, 3, 8, 5]),
-)
+DISTANCES = np.array([7.4, 5.5, 4.1, 2.0, 6.3, 2.6, 3.2, 4.7])
+LABELS = np.array([5, 3, 5, 3, 8, 3, 8, 5])
 trust.case("the text's example", np.array([4, 2, 3]), np.array([7, 3, 5]), 3)
 trust.case("8 images, target 3", DISTANCES, LABELS, 3)
 trust.case("8 images, target 5", DISTANCES, LABELS, 5)
 trust.case("7 images, target 8", DISTANCES[:0:-1], LABELS[:0:-1], 8, hidden=True)
 NEAREST = "Only the nearest image counts: take the smallest distance, not the mean or the largest."
+SUM = "You divide by the sum of both distances: divide by the target's alone."
+ALL_ABOVE = "The nearest of all can be the target's own: leave those out above the line."
 POWER = "The argument holds Euclidean distances already: no square and no further root."
 
 
 @trust.right
-@trust.mistake("Turned round: near its own class an image must get a score above 1.", turned=True)
+@trust.mistake("Turned round: near its own class an image must get a score above 1.", power=-1)
 @trust.mistake(NEAREST, of_own=np.mean, of_other=np.mean)
 @trust.mistake(NEAREST, of_other=np.mean)
 @trust.mistake(NEAREST, of_own=np.mean)
@@ -169,28 +151,20 @@ POWER = "The argument holds Euclidean distances already: no square and no furthe
 @trust.mistake(POWER, power=2)
 @trust.mistake(POWER, power=0.5)
 @trust.mistake("That is the difference: divide one distance by the other.", compare=np.subtract)
-@trust.mistake(
-    "You divide by the sum of both distances: divide by the target's alone.",
-    compare=lambda other, own: other / (own + other),
-)
+@trust.mistake(SUM, compare=lambda other, own: other / (own + other))
 @trust.mistake("argmin gives a place: use min.", of_own=np.argmin, of_other=np.argmin)
-@trust.mistake(
-    "The nearest of all images can be the target's own: leave those out above the line.",
-    others=lambda labels, target: labels > -1,
-)
+@trust.mistake(ALL_ABOVE, others=lambda labels, target: labels > -1)
 def _trust(
-    distances,
+    d,
     labels,
     target,
     of_own=np.min,
     of_other=np.min,
     compare=np.divide,
     power=1,
-    turned=False,
     others=np.not_equal,
 ):
-    own, other = of_own(distances[labels == target]), of_other(distances[others(labels, target)])
-    return (compare(own, other) if turned else compare(other, own)) ** power
+    return compare(of_other(d[others(labels, target)]), of_own(d[labels == target])) ** power
 
 
 @trust.mistake("Below the line stands the nearest image of the target, not the nearest of all.")
@@ -203,78 +177,53 @@ redraw = Exercise(
     points=2,
     lesson="Below 1 the target's autoencoder redraws the image better than any other class.",
     hint=(
-        "Two things are needed of every row: the entry in the column of its target, and the "
-        "smallest of the nine others. How can the target's entry lose every comparison?",
-        "own = targets[:, None] == np.arange(10) marks one place in each row: errors[own] are the "
-        "first numbers. Put infinity there before you take the minimum along axis=1.",
+        "The entry of the target, and the smallest other one: how can the target's lose?",
+        "targets[:, None] == np.arange(10) marks a place in each row: put infinity there.",
         "errors[own] / np.where(own, np.inf, errors).min(axis=1)",
     ),
 )
-# the target is the best class of images 0 and 2, the second of image 1, the fourth of image 3
-TARGETS = np.array([3, 0, 9, 5])
-ERRORS = np.array(
-    [
-        [31.0, 44, 27, 14, 52, 36, 39, 47, 22, 58],
-        [26.0, 63, 41, 35, 72, 18, 29, 55, 48, 66],
-        [57.0, 38, 49, 33, 21, 42, 61, 25, 30, 15],
-        [46.0, 24, 53, 34, 68, 37, 59, 28, 71, 43],
-    ]
-)
+TARGETS, ERRORS = np.array([3, 0, 9, 5]), RNG.permutation(np.arange(10.0, 50)).reshape(4, 10)
+ERRORS[[0, 2], [3, 9]] = 8, 9  # the target is the best class of images 0 and 2
 redraw.case("the text's example", np.array([[4.0, 2, 8, 9, 11, 13, 12, 10, 14, 9.5]]), TARGETS[1:2])
 redraw.case("4 images", ERRORS, TARGETS)
 redraw.case("3 images", ERRORS[1:], TARGETS[:3], hidden=True)
 OTHER = "Compare with the best other class: take the smallest error, not the mean or the largest."
 POWERS = "IM1 divides the squared errors as they come in: no root and no further square."
-
-
-@redraw.rule("Each row needs one column, that of its own target; and one number comes out of it.")
-def _is_one_per_image(scores, errors, targets):
-    return scores.shape == targets.shape
-
-
-@redraw.rule("Cover the target's error with infinity, not with 0; and read it before you cover it.")
-def _is_finite(scores):
-    return np.isfinite(scores).all()
+SECOND = "The second smallest is the best other class only where the target is the best of all."
+ITS_OWN = "Each image has its own best other class: the smallest along the row, axis=1."
+_is_one_each = redraw.rule(
+    "Take one column for each row, its target's; one number comes out of it."
+)(lambda scores, errors, targets: scores.shape == targets.shape)
+_is_finite = redraw.rule("Cover the target's error with infinity, not 0; and read it before that.")(
+    lambda scores: np.isfinite(scores).all()
+)
 
 
 @redraw.right
 @redraw.mistake(_is_finite, others=lambda row, t: 0 * row)
 @redraw.mistake("Turned round: an image that the target redraws best gets less than 1.", power=-1)
 @redraw.mistake("The best of all ten can be the target: leave it out.", others=lambda row, t: row)
-@redraw.mistake(
-    "The second smallest of a row is the best other class only where the target is the best.",
-    others=lambda row, t: np.sort(row)[1:],
-)
+@redraw.mistake(SECOND, others=lambda row, t: np.sort(row)[1:])
 @redraw.mistake(OTHER, best=np.mean)
 @redraw.mistake(OTHER, best=np.max)
 @redraw.mistake(POWERS, power=0.5)
 @redraw.mistake(POWERS, power=2)
 @redraw.mistake("argmin is the class redrawn best: take the target's.", own=lambda row, t: min(row))
 @redraw.mistake("That is the difference: divide one error by the other.", compare=np.subtract)
-def _row_by_row(
-    errors,
-    targets,
-    own=lambda row, t: row[t],
-    others=np.delete,
-    best=np.min,
-    power=1,
-    compare=np.divide,
+def _ratio(
+    errors, t, own=lambda row, t: row[t], others=np.delete, best=np.min, power=1, compare=np.divide
 ):
-    rows = zip(errors, targets, strict=True)
+    rows = zip(errors, t, strict=True)
     return np.array([compare(own(row, t), best(others(row, t))) for row, t in rows]) ** power
 
 
-@redraw.mistake(_is_one_per_image)
+@redraw.mistake(_is_one_each)
 def _all_targets(errors, targets):
     return errors[:, targets] / errors.min(axis=1, keepdims=True)
 
 
-@redraw.mistake(
-    "Each image has its own best other class: the smallest along the row, axis=1.", axis=0
-)
-@redraw.mistake(
-    "Each image has its own best other class: the smallest along the row, axis=1.", axis=None
-)
+@redraw.mistake(ITS_OWN, axis=0)
+@redraw.mistake(ITS_OWN, axis=None)
 def _of_the_table(errors, targets, axis):
     own = targets[:, None] == np.arange(10)
     return errors[own] / np.where(own, np.inf, errors).min(axis=axis)
