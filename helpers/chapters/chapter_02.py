@@ -68,9 +68,7 @@ mcnemar.case("no disagreement", *_outcomes(95, 0, 0, 5))
 mcnemar.case("200 other images", *np.random.default_rng(0).random((2, 200)) < 0.9, hidden=True)
 SAME_IMAGES = "Both saw the same images: those on which they agree say nothing. Leave them out."
 NOT_EXACT = "That is the chi-square approximation: the exercise asks for the exact test."
-_is_at_most_1 = mcnemar.rule("With 4 against 4 the sides overlap: p is 1 at most.")(
-    lambda p: not p > 1
-)
+_is_at_most_1 = mcnemar.rule("The sides overlap here: p is at most 1.")(lambda p: not p > 1)
 _disagree = mcnemar.rule("Without a disagreement nothing speaks against equal networks: return 1.")(
     lambda p, a, b: np.any(a != b)
 )
@@ -124,9 +122,9 @@ NOT_NORMAL = "1.96 needs many observations: with 8, Student's t with 7 degrees g
 _is_wide = interval.rule("A seed is one observation: n = 8, not 80,000 images.")(
     lambda ends, a, b: np.abs(np.diff(ends)) > 0.5 * np.std(a - b)
 )
-_is_narrow = interval.rule(
-    "That is where one more run would fall: for the mean, divide by the root of 8."
-)(lambda ends, a, b: np.abs(np.diff(ends)) < 3 * np.std(a - b))
+_is_narrow = interval.rule("One more run would fall there: the mean needs a division by √8.")(
+    lambda ends, a, b: np.abs(np.diff(ends)) < 3 * np.std(a - b)
+)
 
 
 @interval.right

@@ -31,12 +31,8 @@ _are_two = means.rule("Two numbers: one mean over the right answers, one over th
 
 @means.right
 @means.mistake(LABEL, score=lambda p, y: p[np.arange(len(y)), y])
-@means.mistake(
-    "That is the class: m(x) is its p. Use max, not argmax.", score=lambda p, y: p.argmax(1)
-)
-@means.mistake(
-    "One value an image, not a class: maximum along axis=1.", score=lambda p, y: p.max(axis=0)
-)
+@means.mistake("That is the class, not its p: max, not argmax.", score=lambda p, y: p.argmax(1))
+@means.mistake("One value for each image: axis=1.", score=lambda p, y: p.max(axis=0))
 @means.mistake(TWICE, score=lambda p, y: special.softmax(p, axis=1).max(axis=1))
 @means.mistake("First the images classified right, then those classified wrong.", order=-1)
 @means.mistake(_are_two, order=0)

@@ -56,9 +56,7 @@ BEST = "This pushes towards the class that the network believes already: use p[t
 _is_image = slope.rule("784 numbers, one a pixel: the gradient with respect to x, not to weights.")(
     lambda g: not isinstance(g, list) and g.size == 784
 )
-_class_3 = slope.rule("Use the argument `target`, not always class 3.")(
-    lambda g, i, target: target == 3
-)
+_class_3 = slope.rule("Use the argument `target`.")(lambda g, photo, target: target == 3)
 
 
 @slope.right
@@ -100,8 +98,6 @@ step = Exercise(
         "np.clip(x - learning_rate * g / (length + 1e-10), 0, 1)",
     ),
 )
-
-
 GREY, WILD = RNG.uniform(0.4, 0.6, (2, 28, 28, 1)), RNG.uniform(-1, 1, (3, 28, 28, 1))
 BLACK_AND_WHITE = RNG.integers(0, 2, (2, 28, 28, 1)).astype(float)
 # the second gradient is much shorter than the first
@@ -170,6 +166,7 @@ def _panel(choices, sure):
 
 TARGETS, OTHERS = RNG.integers(0, 10, 16), RNG.integers(0, 10, (3, 16))
 CHOICES = np.where(RNG.random((3, 16)) < 0.6, TARGETS, OTHERS)
+CHOICES[:, :2] = 9 - TARGETS[:2]  # all are wrong together
 SURE = RNG.choice([0.45, 0.55, 0.92, 0.96], (3, 16))
 TWO_OF_THREE = _panel([[3, 5, 8], [3, 6, 0]], [[0.8, 0.95, 0.6], [0.92, 0.5, 0.95]])
 ask.case("the text's example", *TWO_OF_THREE, np.array([3, 5, 0]))
@@ -183,9 +180,7 @@ SOME = "You asked some of the judges only: ask all of them, however many come in
 _asked = ask.rule("No judge was asked: use those that come in, not the network of the images.")(
     lambda share, judges, images, targets: any(judge.asked for judge in judges)
 )
-_is_one = ask.rule("One number for all images and judges: take the mean.")(
-    lambda share: share.size == 1
-)
+_is_one = ask.rule("One number for all: take the mean.")(lambda share: share.size == 1)
 _is_counted = ask.rule(DECIDE)(
     lambda share, judges, images, targets: np.round(share * len(images), 6) % 1 == 0
 )

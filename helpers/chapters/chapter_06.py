@@ -71,9 +71,7 @@ follow.case("no 1 among the 1 nearest", FAR, 4 - NONE_NEAR, 1, 1, view=_in_any_o
 SUBSET = "These are places in a part of the images: places in the whole training set are asked for."
 FIRST = "These are the first of that class in the training set, not the nearest ones."
 SOME_FIT = "Some of the k nearest fit: follow those. Others are needed only if there is none."
-_finds_some = follow.rule(
-    "No neighbour fits, as for most images: take the class's nearest instead."
-)(lambda places: places.size > 0)
+_finds_some = follow.rule("No neighbour fits: take the nearest of the class.")(lambda p: p.size > 0)
 
 
 @follow.mistake(SOME_FIT)
@@ -161,16 +159,14 @@ loss = Exercise(
     ),
 )
 SQUARED, LABELS = np.array([4.0, 9.0, 2.0, 16.0, 1.0, 6.0]), np.array([3, 3, 5, 3, 8, 5])
-loss.case("the text's example", np.array([0, 2]), np.array([3, 5]), 3, 2)
+loss.case("the text's example", np.array([0.0, 2.0]), np.array([3, 5]), 3, 2)
 loss.case("6 images, tau = 2", SQUARED, LABELS, 3, 2.0)
 loss.case("6 images, tau = 20, target 5", SQUARED, LABELS, 5, 20.0)
 loss.case("6 images far away, tau = 2", SQUARED + 4000, LABELS, 3, 2.0)
 loss.case("6 images, tau = 0.7, target 8", SQUARED[::-1] * 3, LABELS, 8, 0.7, hidden=True)
 SIGN = "Nearer to the target's class must lower the loss, and yours rises: look at the signs."
 SQUARES = "The argument holds squared distances already: no root and no further square."
-FAR_AWAY = (
-    "Far from all images every exponential is 0, and 0/0 is NaN: first subtract the least d²."
-)
+FAR_AWAY = "Far from all images every weight is 0, and 0/0 is NaN: first subtract the least d²."
 _is_positive = loss.rule(SIGN)(lambda result: not result < 0)
 _is_finite = loss.rule(FAR_AWAY)(lambda result: np.isfinite(result))
 

@@ -17,8 +17,6 @@ attack = Exercise(
         "change * np.minimum(1, radius / length(change)), then np.clip(x + change, 0, 1)",
     ),
 )
-
-
 RNG = np.random.default_rng(0)
 GREY, WILD = RNG.uniform(0.4, 0.6, (2, 28, 28, 1)), RNG.uniform(-1, 1, (2, 28, 28, 1))
 BLACK_AND_WHITE = RNG.integers(0, 2, (2, 28, 28, 1)).astype(float)
@@ -73,9 +71,9 @@ def _shorter(change, radius, length):
     return change * np.minimum(1, radius / length(change))
 
 
-@attack.mistake(_in_range, clip=lambda image, low, high: image)
+@attack.mistake(_in_range, top=np.inf)
 @attack.mistake(_not_nan, of_g=lambda v: _length(v, tiny=0))
-@attack.mistake(_is_image, add_to=0)
+@attack.mistake(_is_image, base=0)
 @attack.mistake(_in_ball, back=lambda change, r, length: change)
 @attack.mistake(_in_ball, back=lambda change, r, length: np.clip(change, -r, r))
 @attack.mistake("This goes downhill: an attack climbs the loss.", sign=-1)
@@ -88,20 +86,10 @@ def _shorter(change, radius, length):
 @attack.mistake("Each image moves by `step`: divide g by its length.", of_g=lambda v: 1)
 @attack.mistake(SHORTER, back=lambda change, r, length: change * r / length(change))
 def _attack(
-    moved,
-    x,
-    g,
-    step,
-    r,
-    sign=1,
-    of_g=_length,
-    of_way=_length,
-    back=_shorter,
-    add_to=1,
-    clip=np.clip,
+    moved, x, g, step, r, sign=1, of_g=_length, of_way=_length, back=_shorter, base=1, top=1
 ):
     change = moved - x + sign * step * g / of_g(g)
-    return clip(add_to * x + back(change, r, of_way), 0, 1)
+    return np.clip(base * x + back(change, r, of_way), 1 - top, top)
 
 
 @attack.mistake("You limit this step, not the whole way: measure the change from the clean x.")
@@ -132,7 +120,7 @@ trust = Exercise(
 # the nearest two are of class 3, and no part begins with its nearest, so that argmin gives no 0
 DISTANCES = np.array([7.4, 5.5, 4.1, 2.0, 6.3, 2.6, 3.2, 4.7])
 LABELS = np.array([5, 3, 5, 3, 8, 3, 8, 5])
-trust.case("the text's example", np.array([4, 2, 3]), np.array([7, 3, 5]), 3)
+trust.case("the text's example", np.array([4.0, 2.0, 3.0]), np.array([7, 3, 5]), 3)
 trust.case("8 images, target 3", DISTANCES, LABELS, 3)
 trust.case("8 images, target 5", DISTANCES, LABELS, 5)
 trust.case("7 images, target 8", DISTANCES[:0:-1], LABELS[:0:-1], 8, hidden=True)
@@ -153,18 +141,11 @@ POWER = "The argument holds Euclidean distances already: no square and no furthe
 @trust.mistake("That is the difference: divide one distance by the other.", compare=np.subtract)
 @trust.mistake(SUM, compare=lambda other, own: other / (own + other))
 @trust.mistake("argmin gives a place: use min.", of_own=np.argmin, of_other=np.argmin)
-@trust.mistake(ALL_ABOVE, others=lambda labels, target: labels > -1)
+@trust.mistake(ALL_ABOVE, other=lambda labels, target: labels > -1)
 def _trust(
-    d,
-    labels,
-    target,
-    of_own=np.min,
-    of_other=np.min,
-    compare=np.divide,
-    power=1,
-    others=np.not_equal,
+    d, labels, t, of_own=np.min, of_other=np.min, compare=np.divide, power=1, other=np.not_equal
 ):
-    return compare(of_other(d[others(labels, target)]), of_own(d[labels == target])) ** power
+    return compare(of_other(d[other(labels, t)]), of_own(d[labels == t])) ** power
 
 
 @trust.mistake("Below the line stands the nearest image of the target, not the nearest of all.")
