@@ -402,12 +402,14 @@ def _is_older(name, function):
     After a syntax error, or if the function was renamed, the older one is still there.
     """
     shell = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
-    cells = shell.user_ns.get("In", ()) if shell else ()
-    answers = [cell for cell in cells if cell.startswith(f"# ANSWER {name}\n")]
     try:
-        return bool(answers) and inspect.getsource(function).strip() not in answers[-1]
+        source = inspect.getsource(function).strip()
     except (OSError, TypeError):
         return False
+    cells = shell.user_ns.get("In", ()) if shell else ()
+    defined = [number for number, cell in enumerate(cells) if source in cell]
+    later = cells[defined[-1] + 1 :] if defined else ()
+    return any(cell.startswith(f"# ANSWER {name}\n") for cell in later)
 
 
 # --- comparing
