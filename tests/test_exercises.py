@@ -192,6 +192,8 @@ def mutants(name):
 
 def varied(value, rng):
     """Return an argument like one of a case, with other numbers of the same kind."""
+    if isinstance(value, np.ndarray) and value.dtype == bool and rng.random() < 0.3:
+        return np.full_like(value, rng.random() < 0.5)
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return rng.choice(value, value.shape)
     if isinstance(value, np.ndarray) and value.ndim:
