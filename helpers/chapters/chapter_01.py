@@ -67,13 +67,12 @@ def _by_scipy(z):
     return special.softmax(z, axis=1)
 
 
-OVERFLOW = "exp(1000) is infinite: subtract the largest logit of the row first. It cancels."
 _rows_sum_to_1 = soft.rule("Each row must sum to 1. Yours do not: sum along axis=1, inside a row.")(
     rows_sum_to_1
 )
 
 
-@soft.mistake(OVERFLOW, largest=lambda z: 0)
+@soft.mistake("exp(1000) is infinite: first subtract the row's largest logit.", largest=lambda z: 0)
 @soft.mistake("One maximum for all: 0/0 in the first row. Each row needs its own.", largest=np.max)
 @soft.mistake("The largest of each image is meant: axis=1.", largest=lambda z: z.max(axis=0))
 @soft.mistake("Shapes (n, 10) and (n,) do not fit: use keepdims=True for (n, 1).", keepdims=False)
@@ -160,7 +159,7 @@ table.case("4 images", np.array([9, 9, 0, 3]), np.array([4, 4, 0, 3]))
 table.case("100 images", *np.random.default_rng(0).integers(0, 10, (2, 100)), hidden=True)
 LOST = "A class that does not occur here is missing from your table: fix the size at 10 × 10."
 _has_ten_classes = table.rule(LOST)(lambda matrix: matrix.shape == (10, 10))
-_are_whole = table.rule("These are shares: count.")(lambda matrix: not np.any(matrix % 1))
+_are_whole = table.rule("These are shares: give counts.")(lambda matrix: not np.any(matrix % 1))
 
 
 @table.right

@@ -23,7 +23,6 @@ work.case("28 × 28, kernel 3, 1 to 32 channels", 28, 28, 3, 1, 32)
 work.case("13 × 13, kernel 3, 32 to 64 channels", 13, 13, 3, 32, 64)
 work.case("10 × 20, kernel 5, 3 to 4 channels", 10, 20, 5, 3, 4)
 work.case("9 × 7, kernel 2, 2 to 3 channels", 9, 7, 2, 2, 3, hidden=True)
-PADDED = "Without padding a 3 × 3 kernel fits into 2 × 2 places of a 4 × 4 image."
 
 
 @work.right
@@ -32,7 +31,7 @@ def _place_by_place(h, w, k, i, o):
 
 
 @work.mistake("That is the number of weights: each is used at every place.", places=lambda d, k: 1)
-@work.mistake(PADDED, places=lambda d, k: d + k)
+@work.mistake("Without padding a kernel of 3 has 2 places in 4 pixels.", places=lambda d, k: d + k)
 @work.mistake("One place too few: count those of a kernel of 3 in 4 pixels.", places=lambda d, k: d)
 @work.mistake("Right for one channel only: each filter reads all c_in channels.", reads=1)
 @work.mistake("The bias is added without a multiplication: it does not count here.", bias=1)

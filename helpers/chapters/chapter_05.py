@@ -49,7 +49,6 @@ slope.case("a network with p = 0.000001 for the target", 0, 3, view=_with_model)
 slope.case("another class", 0, 8, view=_with_model)
 slope.case("another image", 1, 5, view=_with_model)
 slope.case("the other image, class 0", 1, 0, view=_with_model, hidden=True)
-UNSEEN = "The tape saw no way from x to the loss: call tape.watch(x) before model(x)."
 SMALL = "A million times too small: this is the gradient of p, not of -log p."
 ALL = "This raises the probability of all classes at once: take -log p of the target only."
 BEST = "This pushes towards the class that the network believes already: use p[target]."
@@ -68,7 +67,7 @@ def _by_hand(model, x, target):
 
 @slope.mistake(_class_3, fixed=3)
 @slope.mistake(_is_image, of_weights=True)
-@slope.mistake(UNSEEN, watch=False)
+@slope.mistake("The tape saw no way to x: call tape.watch(x) before model(x).", watch=False)
 @slope.mistake("np.log leaves TensorFlow: use tf.math.log.", loss=lambda p, i, log: -np.log(p[i]))
 @slope.mistake("A step along -g must raise p, yours lowers it.", loss=lambda p, i, log: log(p[i]))
 @slope.mistake(SMALL, loss=lambda p, i, log: p[i])
@@ -102,11 +101,12 @@ GREY, WILD = RNG.uniform(0.4, 0.6, (2, 28, 28, 1)), RNG.uniform(-1, 1, (3, 28, 2
 BLACK_AND_WHITE = RNG.integers(0, 2, (2, 28, 28, 1)).astype(float)
 # the second gradient is much shorter than the first
 UNEQUAL = WILD[:2] * np.array([0.1, 0.001])[:, None, None, None]
-step.case("the text's example", GREY[:1], np.diag([3.0, 4] + 26 * [0])[None, :, :, None], 0.1)
 step.case("2 grey images", GREY, UNEQUAL, 0.1)
+step.case("the text's example", GREY[:1], np.diag([3.0, 4] + 26 * [0])[None, :, :, None], 0.1)
 step.case("2 images with black and white pixels", BLACK_AND_WHITE, UNEQUAL, 2.0)
 step.case("a gradient of 0 for the second image", GREY, np.stack([WILD[0], 0 * WILD[0]]), 0.1)
 step.case("3 images, learning rate 5", np.abs(WILD), -WILD[::-1], 5.0, hidden=True)
+ALL_AXES = "The length is one number for all 784 pixels: sum over the last three axes."
 _in_range = step.rule("A pixel left the range from 0 to 1: clip after the step.")(
     lambda image: not (image.min() < 0 or image.max() > 1)
 )
@@ -123,9 +123,10 @@ def _image_by_image(x, g, rate):
 @step.mistake(_not_nan, tiny=0)
 @step.mistake("One image's step changes with the other: each needs its own length.", axis=None)
 @step.mistake("This climbs the loss: a step goes against the gradient.", sign=1)
-@step.mistake("The length is one number for all 784 pixels: sum over the last three axes.", axis=1)
+@step.mistake(ALL_AXES, axis=1)
+@step.mistake(ALL_AXES, axis=3)
 @step.mistake("Lengths of shape (n,) do not fit: keepdims=True makes (n, 1, 1, 1).", keepdims=False)
-@step.mistake("The example moves by 0.5, expected 0.1: divide g by its length.", power=0)
+@step.mistake("An image must move by learning_rate: divide g by its length.", power=0)
 def _step(x, g, rate, axis=(1, 2, 3), sign=-1, keepdims=True, tiny=1e-12, power=1, highest=1):
     length = np.sqrt((g**2).sum(axis=axis, keepdims=keepdims)) + tiny
     return np.clip(x + sign * rate * g / length**power, 1 - highest, highest)

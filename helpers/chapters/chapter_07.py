@@ -28,8 +28,8 @@ SO_FAR, UPHILL = np.zeros((2, 2, 28, 28, 1))
 SO_FAR[:, [13, 14, 15], [14, 15, 14], 0] = [[0.12, 0.05, 0.08], [-0.1, -0.05, -0.1]]
 UPHILL[:, [13, 14, 15], [14, 15, 14], 0] = [[2, 1, 3], [2, 3, 2]]
 EXAMPLE = np.diag([3.0, 4] + 26 * [0])[None, :, :, None]
-attack.case("the text's example", GREY[:1], GREY[:1], EXAMPLE, 1, 0.5)
 attack.case("the first step, radius 3", GREY, GREY, UNEQUAL, 2.0, 3.0)
+attack.case("the text's example", GREY[:1], GREY[:1], EXAMPLE, 1, 0.5)
 attack.case("a later step, radius 0.2", GREY + SO_FAR, GREY, UPHILL, 0.3, 0.2)
 attack.case("black and white pixels", NEAR, BLACK_AND_WHITE, UNEQUAL, 3.0, 2.0)
 attack.case("one gradient of 0", GREY, GREY, np.stack([WILD[0], 0 * WILD[0]]), 2.0, 3.0)
@@ -38,15 +38,15 @@ OWN_LENGTH = "The change of one image depends on the other: each image needs its
 ALL_AXES = "A length is one number for all 784 pixels of an image: sum over the last three axes."
 SHORTER = "A change that is shorter than the radius stays as it is: look at each image."
 TOO_FAR = "The change from x is too long: shorten it after the step, as a whole, to the radius."
+_is_image = attack.rule("That is the change alone: add it to x.")(
+    lambda image, moved, x, *a: image.mean() > 0.2 or np.mean(image == 0) < np.mean(x == 0) + 0.3
+)
 _in_range = attack.rule("A pixel left the range from 0 to 1: clip the image at last.")(
     lambda image, *a: not (image.min() < 0 or image.max() > 1)
 )
 _not_nan = attack.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
 _fits = attack.rule("Lengths of shape (n,) do not fit: keepdims=True makes them (n, 1, 1, 1).")(
     lambda image, moved, x, *a: image.shape == x.shape
-)
-_is_image = attack.rule("That is the change alone: add it to x.")(
-    lambda image, moved, x, *a: np.mean(image == 0) <= np.mean(x == 0) + 0.3
 )
 _in_ball = attack.rule(TOO_FAR)(
     lambda image, moved, x, g, step, r: (((image - x) ** 2).sum((1, 2, 3)) < r**2 + 1e-6).all()
@@ -125,7 +125,6 @@ trust.case("8 images, target 3", DISTANCES, LABELS, 3)
 trust.case("8 images, target 5", DISTANCES, LABELS, 5)
 trust.case("7 images, target 8", DISTANCES[:0:-1], LABELS[:0:-1], 8, hidden=True)
 NEAREST = "Only the nearest image counts: take the smallest distance, not the mean or the largest."
-SUM = "You divide by the sum of both distances: divide by the target's alone."
 ALL_ABOVE = "The nearest of all can be the target's own: leave those out above the line."
 POWER = "The argument holds Euclidean distances already: no square and no further root."
 
@@ -139,13 +138,17 @@ POWER = "The argument holds Euclidean distances already: no square and no furthe
 @trust.mistake(POWER, power=2)
 @trust.mistake(POWER, power=0.5)
 @trust.mistake("That is the difference: divide one distance by the other.", compare=np.subtract)
-@trust.mistake(SUM, compare=lambda other, own: other / (own + other))
 @trust.mistake("argmin gives a place: use min.", of_own=np.argmin, of_other=np.argmin)
 @trust.mistake(ALL_ABOVE, other=lambda labels, target: labels > -1)
 def _trust(
     d, labels, t, of_own=np.min, of_other=np.min, compare=np.divide, power=1, other=np.not_equal
 ):
     return compare(of_other(d[other(labels, t)]), of_own(d[labels == t])) ** power
+
+
+@trust.mistake("You compare the two nearest images: take the nearest of each kind.")
+def _two_nearest(distances, labels, target):
+    return np.sort(distances)[1] / np.sort(distances)[0]
 
 
 @trust.mistake("Below the line stands the nearest image of the target, not the nearest of all.")
@@ -170,6 +173,7 @@ redraw.case("4 images", ERRORS, TARGETS)
 redraw.case("3 images", ERRORS[1:], TARGETS[:3], hidden=True)
 OTHER = "Compare with the best other class: take the smallest error, not the mean or the largest."
 POWERS = "IM1 divides the squared errors as they come in: no root and no further square."
+ARGMIN = "argmin is the class that is redrawn best: take the column of the target."
 SECOND = "The second smallest is the best other class only where the target is the best of all."
 ITS_OWN = "Each image has its own best other class: the smallest along the row, axis=1."
 _is_one_each = redraw.rule(
@@ -186,10 +190,11 @@ _is_finite = redraw.rule("Cover the target's error with infinity, not 0; and rea
 @redraw.mistake("The best of all ten can be the target: leave it out.", others=lambda row, t: row)
 @redraw.mistake(SECOND, others=lambda row, t: np.sort(row)[1:])
 @redraw.mistake(OTHER, best=np.mean)
+@redraw.mistake(OTHER, best=np.mean, others=lambda row, t: row)
 @redraw.mistake(OTHER, best=np.max)
 @redraw.mistake(POWERS, power=0.5)
 @redraw.mistake(POWERS, power=2)
-@redraw.mistake("argmin is the class redrawn best: take the target's.", own=lambda row, t: min(row))
+@redraw.mistake(ARGMIN, own=lambda row, t: min(row), others=lambda row, t: np.sort(row)[1:])
 @redraw.mistake("That is the difference: divide one error by the other.", compare=np.subtract)
 def _ratio(
     errors, t, own=lambda row, t: row[t], others=np.delete, best=np.min, power=1, compare=np.divide
@@ -205,9 +210,10 @@ def _all_targets(errors, targets):
 
 @redraw.mistake(ITS_OWN, axis=0)
 @redraw.mistake(ITS_OWN, axis=None)
-def _of_the_table(errors, targets, axis):
+@redraw.mistake(ITS_OWN, axis=None, cover=False)
+def _of_the_table(errors, targets, axis, cover=True):
     own = targets[:, None] == np.arange(10)
-    return errors[own] / np.where(own, np.inf, errors).min(axis=axis)
+    return errors[own] / np.where(own & cover, np.inf, errors).min(axis=axis)
 
 
 # --- figures
