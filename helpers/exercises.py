@@ -1,121 +1,422 @@
-"""How an exercise is judged: some inputs, a reference, and the mistakes to recognise."""
+"""The form of an exercise: cases, a right answer, and wrong answers with what to say to each.
+
+A chapter's module builds its exercises; they register themselves by name, so that a notebook
+which imports that module can say ``check("05-2", step)`` and ``hint("05-2")``.
+"""
 
 from __future__ import annotations
 
+import contextvars
 import copy
-import dis
-import importlib.util
+import ctypes
+import functools
+import inspect
+import io
+import re
+import sys
 import textwrap
+import threading
+import tokenize
+import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+LIMIT = 10.0  # seconds that one call of a student's function may take
+_EXERCISES: dict[str, Exercise] = {}
+_HINTS_GIVEN: dict[str, int] = {}
+
 
 @dataclass(frozen=True)
-class Mistake:
-    """A wrong answer that is worth a message of its own.
+class Grade:
+    """What came of an answer.
 
     Attributes
     ----------
+    state : {"right", "wrong", "not answered"}
     message : str
-        What to tell the student.
-    like : callables with the signature of the exercise
-        Wrong computations; an answer that gives what one of them gives, on every case up to the
-        first wrong one, made this mistake.
-    when : callable on an array, optional
-        Recognises the mistake in a result of the right shape, where many ways lead to it.
+        What to print: the same words in both profiles.
+    points : int
+        The points of the exercise if it is right, else 0.
     """
 
+    state: str
     message: str
-    like: tuple[Callable, ...] = ()
-    when: Callable[[np.ndarray], bool] | None = None
+    points: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One call: a label, the arguments, and how the function is tried on them."""
+
+    label: str
+    arguments: tuple
+    hidden: bool
+    view: Callable | None
 
 
 @dataclass(frozen=True)
-class Exercise:
-    """Everything that `check` and `hint` need for one exercise.
+class Rule:
+    """A property that a right result has, and what to say where it is missing."""
 
-    Attributes
+    message: str
+    holds: Callable
+
+
+@dataclass(frozen=True)
+class Forbidden:
+    """Words that an answer may not use, and why."""
+
+    message: str
+    words: frozenset
+
+
+class Exercise:
+    """An exercise, written once: how answers are tried, compared and commented.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"05-2"``; an exercise of the same name is replaced.
+    points : int
+    lesson : str
+        What a right answer shows.
+    hint : str or tuple of str
+        One to three texts: the idea, the shape of an answer, almost the line.
+    tolerance : float
+        As a share of the largest expected number; whole numbers are compared exactly.
+
+    Examples
+    --------
+    >>> double = Exercise("99-1", points=1, lesson="Twice is twice.", hint="Add it to itself.")
+    >>> double.case("the text's example", 2)
+    >>> double.case("a larger number", 5)
+    >>> @double.right
+    ... def by_adding(x):
+    ...     return x + x
+    >>> @double.mistake("That is the square.")
+    ... def square(x):
+    ...     return x * x
+    >>> check("99-1", lambda x: x**2)
+    ✗ 99-1, a larger number: gave 25, expected 10.
+      That is the square.
+    >>> grade_answer("99-1", lambda x: 2 * x)
+    Grade(state='right', message='✓ 99-1: right. Twice is twice.', points=1)
+    """
+
+    def __init__(self, name, *, points, lesson, hint, tolerance=1e-4):
+        self.name, self.points, self.lesson, self.tolerance = name, points, lesson, tolerance
+        self.hints = (hint,) if isinstance(hint, str) else tuple(hint)
+        self.cases: list[Case] = []
+        self.mistakes: list[tuple[Callable, str]] = []  # compared in this order
+        self.rules: list[Rule] = []
+        self.forbidden: list[Forbidden] = []
+        self.wrong: list[tuple[Callable, str]] = []  # every wrong answer, for the tests
+        self._right = None
+        self._outcomes = {}
+        _EXERCISES[name] = self
+
+    def case(self, label, *arguments, hidden=False, view=None):
+        """Add a case: each is tried, in this order, on copies of the arguments.
+
+        Parameters
+        ----------
+        label : str
+            Stands in the message.
+        *arguments
+            What the function is called with.
+        hidden : bool
+            Whether only a grader tries it.
+        view : callable, optional
+            Called with the function and the arguments, it returns what is compared; for answers
+            that may differ, in their order for example. Without it, the function's result is.
+        """
+        self.cases.append(Case(label, arguments, hidden, view))
+
+    def right(self, function):
+        """Take a function as the right answer; it computes in another way than the notebook's."""
+        self._right = function
+        return function
+
+    def mistake(self, message, **changed):
+        """Take a function as a wrong answer, and recognise those that give the same.
+
+        Parameters
+        ----------
+        message : str, or a rule of this exercise
+            What to say. A function that stands beside a rule is an example that breaks it.
+        **changed
+            Settings of the function that make it wrong: where many ways to go wrong are the right
+            way with one thing changed, one function says them all.
+        """
+        return self._wrong(message, changed, [] if isinstance(message, Rule) else self.mistakes)
+
+    def rule(self, message):
+        """Take a function as a property of right results: ``holds(result)``.
+
+        With more parameters it gets the arguments too, as the answer left them. It is asked only
+        about the first wrong result, which is also an exception or None at times; where it fails
+        itself, it says nothing.
+        """
+
+        def decorate(function):
+            self.rules.append(Rule(message, function))
+            return self.rules[-1]
+
+        return decorate
+
+    def forbids(self, message, *words):
+        """Forbid words in the source of an answer; the decorated function is an example."""
+        self.forbidden.append(Forbidden(message, frozenset(words)))
+        return self._wrong(message, {})
+
+    def _wrong(self, message, changed, *lists):
+        def decorate(function):
+            text = message.message if isinstance(message, Rule) else message
+            answer = functools.partial(function, **changed) if changed else function
+            for known in (self.wrong, *lists):
+                known.append((answer, text))
+            return function
+
+        return decorate
+
+    def outcome(self, case, function=None):
+        """Return what one of the exercise's own functions (the right one) gives on a case."""
+        function = function or self._right
+        if (case, function) not in self._outcomes:
+            self._outcomes[case, function] = _call(case, function)[0]
+        return self._outcomes[case, function]
+
+
+def grade_answer(name, function, hidden=False):
+    """Try a function on the cases of an exercise, whatever the function does.
+
+    Parameters
     ----------
     name : str
         For example ``"05-2"``.
-    right : callable
-        A reference; it computes in another way than the solution in the notebook, where it can.
-    cases : dict
-        What is tried, in this order, and on what: a tuple of arguments, or a callable that
-        takes the function and returns what is to be compared.
-    mistakes : tuple of Mistake
-        Compared in this order.
-    lesson : str
-        What a right answer shows.
-    hint : str
-        The idea, not the code.
-    tolerance : float
-        As a share of the largest expected number; whole numbers are compared exactly.
-    """
-
-    name: str
-    right: Callable
-    cases: dict[str, tuple | Callable]
-    mistakes: tuple[Mistake, ...]
-    lesson: str
-    hint: str
-    tolerance: float = 1e-4
-
-
-def grade_answer(exercise, function):
-    """Try a function on the cases of an exercise, whatever the function does.
+    function : callable
+        The answer; None and ``...`` are no answer yet.
+    hidden : bool
+        Whether to try the hidden cases too, as a grader does.
 
     Returns
     -------
-    state : {"right", "wrong", "not answered"}
-    text : str
-        What to print.
+    Grade
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+
+    Examples
+    --------
+    >>> from helpers.chapters import chapter_01
+    >>> grade_answer("01-1", lambda kernel, channels_in, filters: ...).state
+    'wrong'
+    >>> grade_answer("01-1", None)
+    Grade(state='not answered', message='01-1: not answered yet', points=0)
     """
-    unanswered = "not answered", f"{exercise.name}: not answered yet"
-    if function is None or function is Ellipsis or _is_stub(function):
-        return unanswered
+    exercise = _find(name)
+    if function is None or function is Ellipsis:
+        return _unanswered(name)
     if not callable(function):
-        return "wrong", f"✗ {exercise.name}: expected a function, got {type(function).__name__}."
-    answers = []  # up to the first wrong one
-    for label, case in exercise.cases.items():
-        came = _outcome(case, function)
-        if came is Ellipsis or isinstance(came, NotImplementedError):
-            return unanswered
-        expected = _outcome(case, exercise.right)
-        answers.append((case, came))
-        if not _same(came, expected, exercise.tolerance):
-            what = f"✗ {exercise.name}, {label}: {_difference(came, expected, exercise.tolerance)}."
-            return "wrong", f"{what}\n  {_advice(exercise, answers, expected)}"
-    return "right", f"✓ {exercise.name}: right. {exercise.lesson}"
+        found = type(function).__name__
+        return Grade("wrong", f"✗ {name}: expected a function, got {found}.")
+    attempts, first_wrong = [], None
+    for case in [case for case in exercise.cases if hidden or not case.hidden]:
+        expected = exercise.outcome(case)  # first: its imports do not count for the time limit
+        came, left = _in_time(lambda case=case: _call(case, function))
+        if isinstance(came, NotImplementedError):
+            return _unanswered(name)
+        attempts.append((case, came, left))
+        if first_wrong is None and not _same(came, expected, exercise.tolerance):
+            first_wrong = len(attempts) - 1
+        if isinstance(came, _TimeUp):
+            break  # the other cases would take as long
+    if first_wrong is not None:
+        case, came, _ = attempts[first_wrong]
+        what = _difference(came, exercise.outcome(case), exercise.tolerance)
+        advice = _advice(exercise, function, attempts, first_wrong)
+        return Grade("wrong", f"✗ {name}, {case.label}: {what}." + (advice and "\n  " + advice))
+    for forbidden in exercise.forbidden:
+        if used := forbidden.words & _words(function):
+            what = f"✗ {name}: the result is right, but `{min(used)}` is not allowed here."
+            return Grade("wrong", f"{what}\n  {forbidden.message}")
+    return Grade("right", f"✓ {name}: right. {exercise.lesson}", exercise.points)
 
 
-def _is_stub(function):
-    """Whether a function has no body yet: only a docstring, ``...`` or ``pass``."""
-    if not hasattr(function, "__code__"):
-        return False
-    nothing = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
-    instructions = list(dis.get_instructions(function))
-    constants = [i.argval for i in instructions if "CONST" in i.opname]
-    return all(i.opname in nothing for i in instructions) and constants in ([None], [Ellipsis])
+def check(exercise, function):
+    """Try a student's function, and print what came out. It raises nothing that they wrote.
+
+    Parameters
+    ----------
+    exercise : str
+        For example ``"05-2"``.
+    function : callable
+        The answer.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+
+    Examples
+    --------
+    >>> from helpers.chapters import chapter_01
+    >>> check("01-1", lambda kernel, channels_in, filters: kernel**2 * channels_in * filters)
+    ✗ 01-1, the text's example: gave 4, expected 5.
+      Each filter has one bias: add it.
+    """
+    print(grade_answer(exercise, function).message)
+    if _is_older(exercise, function):
+        print(
+            f"  This is an older definition: the last run of the cell # ANSWER {exercise} did not "
+            "define this function."
+        )
 
 
-def _outcome(case, function):
-    """Return what a function gives on a case: an array if it is numbers, or the exception."""
+def hint(exercise):
+    """Print a hint, and a clearer one each time it is asked for.
+
+    Parameters
+    ----------
+    exercise : str
+        For example ``"05-2"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+
+    Examples
+    --------
+    >>> from helpers.chapters import chapter_01
+    >>> hint("01-1")
+    01-1, hint 1 of 3: ...
+    """
+    hints = _find(exercise).hints
+    given = _HINTS_GIVEN[exercise] = min(_HINTS_GIVEN.get(exercise, 0) + 1, len(hints))
+    print(f"{exercise}, hint {given} of {len(hints)}: {hints[given - 1]}")
+
+
+def _find(name):
+    if isinstance(name, str) and name in _EXERCISES:
+        return _EXERCISES[name]
+    known = ", ".join(sorted(_EXERCISES)) or "none is loaded yet: run the set-up cell"
+    raise ValueError(f"exercise must be a name such as '05-2', not {name!r} (known: {known})")
+
+
+def _unanswered(name):
+    return Grade("not answered", f"{name}: not answered yet")
+
+
+def not_nan(result):
+    """Whether there is no NaN in a result: a property for a rule.
+
+    Examples
+    --------
+    >>> not_nan(np.array([0.5, np.nan]))
+    False
+    """
+    return not np.isnan(result).any()
+
+
+def rows_sum_to_1(result):
+    """Whether the rows of a result sum to 1, or it has NaN: a property for a rule.
+
+    Examples
+    --------
+    >>> rows_sum_to_1(np.array([[0.5, 0.5], [0.9, 0.2]]))
+    False
+    """
+    return bool(np.isnan(result).any() or np.allclose(result.sum(axis=-1), 1, atol=1e-3))
+
+
+# --- calling a function that somebody else wrote
+
+
+class _TimeUp(BaseException):
+    """Raised inside a function that does not return; ``except Exception`` does not catch it."""
+
+
+def _call(case, function):
+    """Return what a function gives on a case, or what it raises; and its arguments afterwards."""
+    # copies: a function that changes its arguments must not spoil the next call
+    arguments = copy.deepcopy(case.arguments)
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            # a copy: a function that changes its arguments must not spoil the next call
-            result = case(function) if callable(case) else function(*copy.deepcopy(case))
-            return _as_array(result)
-    except Exception as error:  # whatever a student's function does, the check goes on
-        return error
+        with np.errstate(all="ignore"):
+            given = case.view(function, *arguments) if case.view else function(*arguments)
+            return _as_array(given), arguments
+    except _TimeUp:
+        raise
+    except BaseException as error:  # even sys.exit() must not end the notebook
+        return error, arguments
+
+
+def _in_time(call):
+    """Return what a call returns, or stop it after `LIMIT` seconds.
+
+    It runs in a thread, where an exception can be raised between two lines of Python, on every
+    system and in every kernel; a signal reaches only the main thread, and not on Windows.
+    """
+    result = [(_TimeUp(), None)]
+
+    def run():
+        try:
+            result[0] = call()
+        except _TimeUp:
+            return
+
+    # in this context, so that what the function prints appears below the same cell
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        thread.start()
+        try:
+            thread.join(LIMIT)
+        finally:  # when its time is up, and when a person interrupts the kernel
+            if thread.is_alive():
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeUp)
+                )
+                thread.join(1)
+    return result[0]
+
+
+def _words(function):
+    """Return the names and keywords in the source of a function, if it can be had."""
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):
+        return frozenset()
+    return frozenset(token.string for token in tokens if token.type == tokenize.NAME)
+
+
+def _is_older(name, function):
+    """Whether the answer cell has been run again since, without defining this function.
+
+    After a syntax error, or if the function was renamed, the older one is still there.
+    """
+    shell = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
+    try:
+        source = inspect.getsource(function).strip()
+    except (OSError, TypeError):
+        return False
+    cells = shell.user_ns.get("In", ()) if shell else ()
+    defined = [number for number, cell in enumerate(cells) if source in cell]
+    later = cells[defined[-1] + 1 :] if defined else ()
+    return any(cell.startswith(f"# ANSWER {name}\n") for cell in later)
+
+
+# --- comparing
 
 
 def _as_array(result):
-    if result is None or result is Ellipsis or isinstance(result, str | bytes | dict | set):
+    if result is None or isinstance(result, str | bytes | dict | set):
         return result
     try:
         array = np.asarray(result)
@@ -133,7 +434,9 @@ def _same(came, expected, tolerance):
     if _is_numbers(came) != _is_numbers(expected):
         return False
     if not _is_numbers(came):
-        return type(came) is type(expected) and _describe(came) == _describe(expected)
+        # shapes and places in a message depend on the case
+        texts = (re.sub(r"\d+", "", _describe(outcome)) for outcome in (came, expected))
+        return type(came) is type(expected) and next(texts) == next(texts)
     if expected.ndim == 0 and came.size == 1:
         came = came.reshape(())
     return came.shape == expected.shape and bool(np.all(_close(came, expected, tolerance)))
@@ -147,23 +450,73 @@ def _close(came, expected, tolerance):
     return np.isclose(came, expected, rtol=0, atol=margin, equal_nan=True)
 
 
-def _advice(exercise, answers, expected):
+# --- what to say
+
+
+def _advice(exercise, function, attempts, first_wrong):
     """Return the message of the mistake that was made, or the most useful general one."""
-    came = answers[-1][1]
-    for mistake in exercise.mistakes:
-        for like in mistake.like:
-            if all(_same(a, _outcome(case, like), exercise.tolerance) for case, a in answers):
-                return mistake.message
-        fits = _is_numbers(came) and came.shape == expected.shape
-        if fits and mistake.when is not None and mistake.when(came):
-            return mistake.message
+    _, came, left = attempts[first_wrong]
+    words = _words(function)
+    if isinstance(came, _TimeUp):
+        return "Does a loop never end?"
+    if came is None and words and not words & {"return", "lambda"}:
+        return "The function ends without a value: it needs a `return`."
+    agreement = [_agreement(exercise, wrong, attempts) for wrong, _ in exercise.mistakes]
+    best = max(agreement, default=0)
+    if best == len(attempts):
+        return exercise.mistakes[agreement.index(best)][1]
+    for rule in exercise.rules:
+        if not _holds(rule.holds, came, left):
+            return rule.message
+    if _is_constant(exercise, attempts):
+        return "It gives the same in every case: compute it from the arguments."
+    if best > first_wrong:  # this mistake, and then another one
+        return exercise.mistakes[agreement.index(best)][1]
+    if isinstance(came, BaseException):
+        return _line(came, function)
     if came is None:
-        return "The function ends without a value: does it have a `return`?"
-    if not isinstance(came, Exception) and not _is_numbers(came):
+        return "The function ends without a value: it needs a `return`."
+    if not _is_numbers(came):
         return "Return numbers: one number, or an array of numbers."
-    if _is_numbers(came) and np.isnan(came).any():
+    if np.isnan(came).any():
         return "NaN means 0/0, or the logarithm or the root of a negative number."
     return f'Not a mistake that this check knows. For a hint: hint("{exercise.name}")'
+
+
+def _agreement(exercise, wrong, attempts):
+    """Return in how many cases, from the first one on, a wrong answer gives what came."""
+    for number, (case, came, _) in enumerate(attempts):
+        if not _same(came, exercise.outcome(case, wrong), exercise.tolerance):
+            return number
+    return len(attempts)
+
+
+def _is_constant(exercise, attempts):
+    """Whether an answer gives the same numbers in all cases, where it should not."""
+    (first, constant, _), *others = attempts
+    expected, tolerance = exercise.outcome(first), exercise.tolerance
+    return (
+        _is_numbers(constant)
+        and not np.isnan(constant).any()
+        and all(_same(came, constant, tolerance) for _, came, _ in others)
+        and not all(_same(exercise.outcome(case), expected, tolerance) for case, _, _ in others)
+    )
+
+
+def _holds(rule, came, arguments):
+    wants_all = len(inspect.signature(rule).parameters) > 1
+    try:
+        with np.errstate(all="ignore"):
+            return bool(rule(came, *arguments) if wants_all else rule(came))
+    except Exception:  # a rule about numbers says nothing of an exception
+        return True
+
+
+def _line(error, function):
+    """Show the line of the student's function, or cell, in which an error arose."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    return f"Line {frames[-1].lineno} of the cell: {frames[-1].line}" if frames else ""
 
 
 def _difference(came, expected, tolerance):
@@ -184,10 +537,12 @@ def _shape(expected):
 
 
 def _describe(outcome):
-    if isinstance(outcome, Exception):
+    if isinstance(outcome, _TimeUp):
+        return f"the function was stopped after {LIMIT:g} seconds"
+    if isinstance(outcome, BaseException):
         # TensorFlow's messages go on for many lines
         first = next(iter(str(outcome).strip().splitlines()), "")
-        reason = textwrap.shorten(first, 150, placeholder=" …")
+        reason = textwrap.shorten(first, 150, placeholder=" …").rstrip(".")
         return f"the function raised {type(outcome).__name__}" + (f": {reason}" if reason else "")
     if outcome is None:
         return "gave None"
@@ -215,48 +570,3 @@ def _number(value):
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:.3g}" if abs(value) > 1e-12 else "0"
-
-
-def check(exercise, function):
-    """Try a student's function, and print what came out. It raises nothing that they wrote.
-
-    Parameters
-    ----------
-    exercise : str
-        For example ``"05-2"``.
-    function : callable
-        The answer.
-
-    Raises
-    ------
-    ValueError
-        If there is no such exercise.
-    """
-    print(grade_answer(_find(exercise), function)[1])
-
-
-def hint(exercise):
-    """Print one hint.
-
-    Parameters
-    ----------
-    exercise : str
-        For example ``"05-2"``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such exercise.
-    """
-    found = _find(exercise)
-    print(f"{found.name}: {found.hint}")
-
-
-def _find(exercise):
-    """Look an exercise up in the file of its chapter."""
-    chapter = f"helpers.chapters.chapter_{str(exercise)[:2]}"
-    if str(exercise)[:2].isdigit() and importlib.util.find_spec(chapter):
-        for candidate in importlib.import_module(chapter).EXERCISES:
-            if candidate.name == exercise:
-                return candidate
-    raise ValueError(f"exercise must be a name such as '05-2', not {exercise!r}")

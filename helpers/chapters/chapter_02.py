@@ -6,251 +6,149 @@ import seaborn as sns
 from scipy import stats
 
 from helpers import plotting
-from helpers.exercises import Exercise, Mistake
+from helpers.exercises import Exercise
+
+work = Exercise(
+    "02-1",
+    points=1,
+    lesson="The second convolution costs eleven times the first: channels cost more than pixels.",
+    hint=(
+        "At how many places does the kernel fit? What does one filter multiply at one place?",
+        "places · numbers that one filter multiplies at a place · number of filters",
+        "(h - kernel + 1) places one below the other, as many for w; kernel · kernel · c_in each",
+    ),
+)
+work.case("the text's example", 4, 4, 3, 1, 1)
+work.case("28 × 28, kernel 3, 1 to 32 channels", 28, 28, 3, 1, 32)
+work.case("13 × 13, kernel 3, 32 to 64 channels", 13, 13, 3, 32, 64)
+work.case("10 × 20, kernel 5, 3 to 4 channels", 10, 20, 5, 3, 4)
+work.case("9 × 7, kernel 2, 2 to 3 channels", 9, 7, 2, 2, 3, hidden=True)
+
+
+@work.right
+def _place_by_place(h, w, k, i, o):
+    return sum(k * k * i * o for _ in range(k, h + 1) for _ in range(k, w + 1))
+
+
+@work.mistake("That is the number of weights: each is used at every place.", places=lambda d, k: 1)
+@work.mistake("Without padding a kernel of 3 has 2 places in 4 pixels.", places=lambda d, k: d + k)
+@work.mistake("One place too few: count those of a kernel of 3 in 4 pixels.", places=lambda d, k: d)
+@work.mistake("Right for one channel only: each filter reads all c_in channels.", reads=1)
+@work.mistake("The bias is added without a multiplication: it does not count here.", bias=1)
+@work.mistake("A multiplication with its addition counts as one, not as two.", each=2)
+def _multiply_adds(h, w, k, i, o, places=lambda d, k: d + 1, reads=None, bias=0, each=1):
+    return places(h - k, k) * places(w - k, k) * (k * k * (reads or i) + bias) * o * each
+
+
+mcnemar = Exercise(
+    "02-2",
+    points=3,
+    lesson="Of 2,000 images only the few on which they disagree say which is better.",
+    hint=(
+        "Where exactly one network is right, equally good networks would toss a coin.",
+        "Count: only A right, only B right. Test the first count against a coin; no toss, p = 1.",
+        "binomtest(only_a, only_a + only_b).pvalue",
+    ),
+)
 
 
 def _outcomes(both, only_a, only_b, neither):
-    """Return which images two models classify correctly, from the four counts."""
+    """Return which images two networks classify correctly, from the four counts."""
     counts = [both, only_a, only_b, neither]
-    return np.repeat([True, True, False, False], counts), np.repeat(
-        [True, False, True, False], counts
-    )
+    return np.repeat([True, True, False, False], counts), np.repeat([1, 0, 1, 0], counts) > 0
 
 
-def _disagreements(a, b):
-    return int(np.sum(a & ~b)), int(np.sum(~a & b))
+mcnemar.case("5 against 0, as in the text", *_outcomes(80, 5, 0, 15))
+mcnemar.case("25 against 10 disagreements in 2,000 images", *_outcomes(1900, 25, 10, 65))
+mcnemar.case("4 against 4", *_outcomes(90, 4, 4, 2))
+mcnemar.case("3 against 12", *_outcomes(80, 3, 12, 5))
+mcnemar.case("0 against 6", *_outcomes(60, 0, 6, 34))
+mcnemar.case("no disagreement", *_outcomes(95, 0, 0, 5))
+mcnemar.case("200 other images", *np.random.default_rng(0).random((2, 200)) < 0.9, hidden=True)
+SAME_IMAGES = "Both saw the same images: those on which they agree say nothing. Leave them out."
+NOT_EXACT = "That is the chi-square approximation: the exercise asks for the exact test."
+_is_at_most_1 = mcnemar.rule("The sides overlap here: p is at most 1.")(lambda p: not p > 1)
+_disagree = mcnemar.rule("Without a disagreement nothing speaks against equal networks: return 1.")(
+    lambda p, a, b: np.any(a != b)
+)
 
 
-def _exact(a, b):
-    only_a, only_b = _disagreements(a, b)
-    return min(1.0, 2 * stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5))
+@mcnemar.right
+@mcnemar.mistake(_is_at_most_1, most=2)
+@mcnemar.mistake(_disagree, none=np.nan)
+@mcnemar.mistake("That is one side. Either network may be the better one: test both.", sides=1)
+def _exact(a, b, most=1, none=1, sides=2):
+    a, b = int(np.sum(a & ~b)), int(np.sum(~a & b))
+    return min(most, sides * stats.binom.cdf(min(a, b), a + b, 0.5)) if a + b else none
 
 
-def _binomial(k, n, alternative="two-sided"):
-    return stats.binomtest(k, n, alternative=alternative).pvalue
+@mcnemar.mistake("n is the number of disagreements, not the number of images.")
+def _of_all_images(a, b):
+    return stats.binomtest(int(np.sum(a & ~b)), len(a)).pvalue
 
 
-def _one_sided(a, b, alternative):
-    only_a, only_b = _disagreements(a, b)
-    return _binomial(max(only_a, only_b), only_a + only_b, alternative)
+@mcnemar.mistake(SAME_IMAGES, correction=True)
+@mcnemar.mistake(SAME_IMAGES, correction=False)
+def _two_proportions(a, b, correction):
+    counts = [[a.sum(), (~a).sum()], [b.sum(), (~b).sum()]]
+    return stats.chi2_contingency(counts, correction=correction).pvalue
 
 
-def _proportions(correction):
-    def wrong(a, b):
-        table = [[a.sum(), (~a).sum()], [b.sum(), (~b).sum()]]
-        return stats.chi2_contingency(table, correction=correction).pvalue
-
-    return wrong
-
-
-def _chi_square(correction):
-    def wrong(a, b):
-        only_a, only_b = _disagreements(a, b)
-        statistic = (abs(only_a - only_b) - correction) ** 2 / (only_a + only_b)
-        return stats.chi2.sf(statistic, 1)
-
-    return wrong
+@mcnemar.mistake(NOT_EXACT, correction=1)
+@mcnemar.mistake(NOT_EXACT, correction=0)
+def _chi_square(a, b, correction):
+    a, b = np.sum(a & ~b), np.sum(~a & b)
+    return stats.chi2.sf((abs(a - b) - correction) ** 2 / (a + b), 1)
 
 
-def _uncapped(a, b):
-    only_a, only_b = _disagreements(a, b)
-    return 2 * stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)
+interval = Exercise(
+    "02-3",
+    points=2,
+    lesson="Where 0 lies outside the interval, eight seeds show that the difference is real.",
+    hint=(
+        "How far can the mean of eight differences be from the mean of very many?",
+        "mean ± quantile · standard deviation of the differences (ddof=1) / √8",
+        "half = t.ppf(0.975, 7) * (a - b).std(ddof=1) / np.sqrt(8)",
+    ),
+)
+B = np.array([0.9881, 0.9890, 0.9849, 0.9880, 0.9884, 0.9872, 0.9887, 0.9860])
+A = np.array([0.9897, 0.9892, 0.9870, 0.9888, 0.9901, 0.9879, 0.9894, 0.9885])
+interval.case("the text's example", B + np.tile([0.01, 0.03], 4), B)
+interval.case("8 seeds of two networks", A, B)
+interval.case("the two exchanged, and better by 0.001", B + 0.001, A)
+interval.case("8 other seeds", *np.random.default_rng(0).normal(0.95, 0.01, (2, 8)), hidden=True)
+NOT_NORMAL = "1.96 needs many observations: with 8, Student's t with 7 degrees gives 2.36."
+_is_wide = interval.rule("A seed is one observation: n = 8, not 80,000 images.")(
+    lambda ends, a, b: np.abs(np.diff(ends)) > 0.5 * np.std(a - b)
+)
+_is_narrow = interval.rule("One more run would fall there: the mean needs a division by √8.")(
+    lambda ends, a, b: np.abs(np.diff(ends)) < 3 * np.std(a - b)
+)
 
 
-def _interval(quantile=None, ddof=1, n=8):
-    """Interval of the mean difference, with one thing or another changed."""
-
-    def interval(a, b):
-        difference = np.asarray(a) - np.asarray(b)
-        half = quantile or stats.t.ppf(0.975, 7)
-        half *= difference.std(ddof=ddof) / np.sqrt(n)
-        return difference.mean() - half, difference.mean() + half
-
-    return interval
-
-
+@interval.right
 def _paired(a, b):
     answer = stats.ttest_rel(a, b).confidence_interval(0.95)
     return answer.low, answer.high
 
 
-def _from_images(a, b):
-    a, b = np.mean(a), np.mean(b)
-    half = 1.96 * np.sqrt((a * (1 - a) + b * (1 - b)) / 80_000)
-    return a - b - half, a - b + half
+@interval.mistake(_is_wide, n=80_000)
+@interval.mistake(_is_narrow, n=1)
+@interval.mistake(NOT_NORMAL, half=1.96)
+@interval.mistake(NOT_NORMAL, half=1.96, ddof=0)
+@interval.mistake("NumPy divides by n: estimated from 8 seeds, it must be n - 1, ddof=1.", ddof=0)
+@interval.mistake("95 % leave 2.5 % on each side: take the quantile at 0.975.", half=1.894579)
+@interval.mistake("8 differences leave 7 degrees of freedom.", half=2.306004)
+@interval.mistake("The sign is turned: the exercise asks for a - b.", sign=-1)
+def _interval(a, b, half=2.364624, ddof=1, n=8, sign=1):
+    half *= (a - b).std(ddof=ddof) / np.sqrt(n)
+    return sign * (a - b).mean() - half, sign * (a - b).mean() + half
 
 
-def _unpaired(equal_variances):
-    def wrong(a, b):
-        answer = stats.ttest_ind(a, b, equal_var=equal_variances).confidence_interval(0.95)
-        return answer.low, answer.high
-
-    return wrong
-
-
-EXERCISES = (
-    Exercise(
-        name="02-1",
-        right=lambda h, w, kernel, c_in, c_out: (
-            (h - kernel + 1) * (w - kernel + 1) * (kernel * kernel * c_in * c_out)
-        ),
-        cases={
-            "28 × 28, kernel 3, 1 to 32 channels": (28, 28, 3, 1, 32),
-            "13 × 13, kernel 3, 32 to 64 channels": (13, 13, 3, 32, 64),
-            "10 × 20, kernel 5, 3 to 4 channels": (10, 20, 5, 3, 4),
-        },
-        mistakes=(
-            Mistake(
-                "That is the number of weights: each of them is used once at every place.",
-                (lambda h, w, k, i, o: k * k * i * o, lambda h, w, k, i, o: (k * k * i + 1) * o),
-            ),
-            Mistake(
-                "Without padding a 3 × 3 kernel fits into 26 × 26 places of a 28 × 28 image.",
-                (lambda h, w, k, i, o: h * w * k * k * i * o,),
-            ),
-            Mistake(
-                "Each filter of the second layer reads all 32 channels.",
-                (lambda h, w, k, i, o: (h - k + 1) * (w - k + 1) * k * k * o,),
-            ),
-            Mistake(
-                "One row and one column too few: count the places of a kernel of 3 in 4 pixels.",
-                (lambda h, w, k, i, o: (h - k) * (w - k) * k * k * i * o,),
-            ),
-            Mistake(
-                "The bias is added without a multiplication: it does not count here.",
-                (lambda h, w, k, i, o: (h - k + 1) * (w - k + 1) * (k * k * i + 1) * o,),
-            ),
-            Mistake(
-                "A multiplication with its addition counts as one, not as two.",
-                (lambda h, w, k, i, o: 2 * (h - k + 1) * (w - k + 1) * k * k * i * o,),
-            ),
-        ),
-        lesson="The second convolution costs eleven times the first, on a smaller image: channels "
-        "cost more than pixels.",
-        hint="How many places are there for the kernel? How many numbers does one filter multiply "
-        "at one place? How many filters are there?",
-    ),
-    Exercise(
-        name="02-2",
-        right=_exact,
-        cases={
-            "25 against 10 disagreements in 2,000 images": _outcomes(1900, 25, 10, 65),
-            "4 against 4": _outcomes(90, 4, 4, 2),
-            "3 against 12": _outcomes(80, 3, 12, 5),
-            "no disagreement": _outcomes(95, 0, 0, 5),
-        },
-        mistakes=(
-            Mistake(
-                "You compare two accuracies as if each model had its own images. Both saw the "
-                "same: only the images on which they disagree say something.",
-                (
-                    _proportions(False),
-                    _proportions(True),
-                    lambda a, b: stats.ttest_ind(a.astype(float), b.astype(float)).pvalue,
-                ),
-            ),
-            Mistake(
-                "n is the number of disagreements, 35, not the number of images.",
-                (
-                    lambda a, b: _binomial(_disagreements(a, b)[0], len(a)),
-                    lambda a, b: _binomial(_disagreements(a, b)[1], len(a)),
-                ),
-            ),
-            Mistake(
-                "That is one side. Either model may be the better one: test both sides.",
-                (
-                    lambda a, b: _one_sided(a, b, "greater"),
-                    lambda a, b: _one_sided(a, b, "less"),
-                ),
-            ),
-            Mistake(
-                "That is the chi-square approximation: the exercise asks for the exact test.",
-                (_chi_square(0), _chi_square(1)),
-            ),
-            Mistake(
-                "A p-value above 1: with 4 against 4 the two sides overlap. Take the smaller of "
-                "1 and your value.",
-                (_uncapped,),
-                when=lambda p: p > 1,
-            ),
-            Mistake(
-                "Without a disagreement nothing speaks against equal models: return 1.",
-                (
-                    lambda a, b: _binomial(min(_disagreements(a, b)), sum(_disagreements(a, b))),
-                    lambda a, b: _exact(a, b) if any(a != b) else 1 / 0,
-                    lambda a, b: _exact(a, b) if any(a != b) else np.nan,
-                    lambda a, b: _exact(a, b) if any(a != b) else 0,
-                ),
-            ),
-        ),
-        lesson="Of 2,000 images only 35 say which model is better.",
-        hint="Keep the images on which exactly one model is right. If the models are equally good, "
-        "each of those is the toss of a coin.",
-    ),
-    Exercise(
-        name="02-3",
-        right=_paired,
-        cases={
-            "8 seeds of two networks": (
-                np.array([0.9897, 0.9892, 0.9870, 0.9888, 0.9901, 0.9879, 0.9894, 0.9885]),
-                np.array([0.9881, 0.9890, 0.9849, 0.9880, 0.9884, 0.9872, 0.9887, 0.9860]),
-            ),
-            "8 other seeds": (
-                np.array([0.91, 0.94, 0.92, 0.95, 0.90, 0.93, 0.96, 0.92]),
-                np.array([0.93, 0.93, 0.94, 0.96, 0.93, 0.92, 0.99, 0.95]),
-            ),
-        },
-        mistakes=(
-            Mistake(
-                "A seed is one observation: n = 8, not 80,000 images.",
-                (
-                    _from_images,
-                    _interval(n=80_000),
-                    _interval(1.96, n=80_000),
-                    _interval(1.96, ddof=0, n=80_000),
-                ),
-            ),
-            Mistake(
-                "That is where one more run would fall. For the mean, divide by the root of 8.",
-                (
-                    _interval(n=1),
-                    _interval(ddof=0, n=1),
-                    _interval(1.96, n=1),
-                    _interval(1.96, ddof=0, n=1),
-                ),
-            ),
-            Mistake(
-                "1.96 needs many observations. With 8 seeds, Student's t with 7 degrees of freedom "
-                "gives 2.36.",
-                (_interval(1.96), _interval(1.96, ddof=0), _interval(stats.norm.ppf(0.975))),
-            ),
-            Mistake(
-                "NumPy divides by n. Estimated from 8 seeds, the deviation needs n - 1: ddof=1.",
-                (_interval(ddof=0),),
-            ),
-            Mistake(
-                "The seeds come in pairs: take the 8 differences first, then one mean and one "
-                "deviation.",
-                (_unpaired(True), _unpaired(False)),
-            ),
-            Mistake(
-                "The sign is turned: the exercise asks for a - b.",
-                (lambda a, b: _paired(b, a),),
-            ),
-            Mistake(
-                "95 % in the middle leave 2.5 % on each side: take the quantile at 0.975.",
-                (_interval(stats.t.ppf(0.95, 7)),),
-            ),
-            Mistake(
-                "8 differences leave 7 degrees of freedom, not 8.",
-                (_interval(stats.t.ppf(0.975, 8)),),
-            ),
-        ),
-        lesson="Where 0 lies outside the interval, eight seeds show that the difference is real.",
-        hint="There are eight differences, one for each seed. How far can their mean be from the "
-        "mean of very many seeds?",
-    ),
-)
+@interval.mistake("The seeds come in pairs: take the 8 differences, then one mean and deviation.")
+def _unpaired(a, b):
+    answer = stats.ttest_ind(a, b).confidence_interval(0.95)
+    return answer.low, answer.high
 
 
 # --- figures

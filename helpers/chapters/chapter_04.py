@@ -5,262 +5,156 @@ import numpy as np
 from scipy import special
 
 from helpers import plotting
-from helpers.exercises import Exercise, Mistake
+from helpers.exercises import Exercise, not_nan, rows_sum_to_1
 
-# eight images, four classes; the network is wrong about the last three
-PROBABILITIES = np.array(
-    [
-        [0.97, 0.01, 0.01, 0.01],
-        [0.05, 0.85, 0.06, 0.04],
-        [0.02, 0.03, 0.90, 0.05],
-        [0.10, 0.10, 0.10, 0.70],
-        [0.60, 0.20, 0.15, 0.05],
-        [0.30, 0.55, 0.10, 0.05],
-        [0.25, 0.10, 0.45, 0.20],
-        [0.02, 0.12, 0.06, 0.80],
-    ]
+RNG = np.random.default_rng(0)
+DRAWN = (RNG.dirichlet(np.full(5, 0.5), 30) + 0.002) / 1.01  # 30 images, 5 classes
+means = Exercise(
+    "04-1",
+    points=1,
+    lesson="Wrong answers are less sure on average, but far from unsure.",
+    hint=(
+        "m(x) needs p only. The label only says which images belong to which mean.",
+        "One array of the largest probabilities, one of True and False: p.argmax(axis=1) == y.",
+        "m[right].mean(), m[~right].mean()",
+    ),
 )
-LABELS = np.array([0, 1, 2, 3, 0, 0, 0, 1])
+means.case("the text's example", np.array([[0.9, 0.1], [0.7, 0.3]]), np.array([0, 1]))
+means.case("8 images, 5 classes", DRAWN[:8], np.array([0, 1, 2, 3, 4, 0, 1, 2]))
+means.case("30 images, 5 classes", DRAWN, np.arange(30) % 5, hidden=True)
+LABEL = "m(x) may not look at the label: it is the largest probability, not the true class's."
+TWICE = "p is already a probability: a second softmax flattens it."
+_are_two = means.rule("Two numbers: one mean over the right answers, one over the wrong ones.")(
+    lambda result: result.shape == (2,)
+)
 
 
-def _means(score):
-    """Mean of a score over the images classified right, and over those classified wrong."""
+@means.right
+@means.mistake(LABEL, score=lambda p, y: p[np.arange(len(y)), y])
+@means.mistake("That is the class, not its p: max, not argmax.", score=lambda p, y: p.argmax(1))
+@means.mistake("One value for each image: axis=1.", score=lambda p, y: p.max(axis=0))
+@means.mistake(TWICE, score=lambda p, y: special.softmax(p, axis=1).max(axis=1))
+@means.mistake("First the images classified right, then those classified wrong.", order=-1)
+@means.mistake(_are_two, order=0)
+def _means(p, y, score=lambda p, y: p.max(axis=1), order=1):
+    right, m = p.argmax(axis=1) == y, score(p, y)
+    return (m[right].mean(), m[~right].mean())[::order] if order else m.mean()
 
-    def means(p, y):
-        right = p.argmax(axis=1) == y
-        return score(p, y)[right].mean(), score(p, y)[~right].mean()
 
-    return means
+error = Exercise(
+    "04-2",
+    points=3,
+    lesson="A mean gap is honest only if it cannot cancel and if crowded bins count more.",
+    hint=(
+        "In each bin compare two means: how sure, and how often right. Which bins count more?",
+        "np.minimum((m * bins).astype(int), bins - 1) is each image's bin; skip the empty ones.",
+        "error += inside.mean() * abs(m[inside].mean() - correct[inside].mean())",
+    ),
+)
 
 
 def _images(*groups):
     """Build m and correct from groups (confidence, images, images classified correctly)."""
     m = np.concatenate([np.full(n, value) for value, n, _ in groups])
-    correct = np.concatenate([np.arange(n) < good for _, n, good in groups])
-    return m, correct
+    return m, np.concatenate([np.arange(n) < good for _, n, good in groups])
 
 
-def _bins(m, bins):
-    """Return the place of every image's bin; m = 1 belongs to the last one."""
-    return [min(int(value * bins), bins - 1) for value in m]
+TWO = (0.88, 10, 10), (0.99, 50, 44)
+error.case("two groups of images, 15 bins", *_images(*TWO), 15)
+error.case("the text's example", *_images((0.9, 1, 1), (0.6, 3, 0)))
+error.case("the same and 40 with m = 1", *_images(*TWO, (1.0, 40, 30)), 15)
+error.case("two groups of images, 2 bins", *_images(*TWO), 2)
+error.case("30 images, 7 bins", DRAWN.max(axis=1), RNG.random(30) < 0.6, 7, hidden=True)
+CANCEL = "Too sure here and not sure enough there cancel: take the absolute gap in each bin."
+UNWEIGHTED = "One image counts as much as three: weight each bin by its share of the images."
+_is_finite = error.rule("An empty bin has no mean: skip it.")(not_nan)
+_is_positive = error.rule(CANCEL)(lambda result: result >= 0)
+_none_at_1 = error.rule("m = 1 belongs to the last bin: yours has lost it.")(
+    lambda result, m, correct, bins=15: m.max() < 1
+)
+_usual_bins = error.rule("The number of bins must follow the argument `bins`.")(
+    lambda result, m, correct, bins=15: bins == 15
+)
 
 
-def _gaps(m, correct, bins, centre=False):
-    """Return the share of the images and the gap, confidence minus accuracy, of each bin."""
-    which = np.array(_bins(m, bins))
-    shares, gaps = [], []
-    for i in sorted(set(which)):
-        confidence = (i + 0.5) / bins if centre else m[which == i].mean()
-        shares.append(np.mean(which == i))
-        gaps.append(confidence - np.mean(correct[which == i]))
-    return np.array(shares), np.array(gaps)
+@error.right
+@error.mistake(CANCEL, gap=lambda x: x)
+@error.mistake(UNWEIGHTED, total=lambda gaps, shares: np.sum(gaps))
+@error.mistake(UNWEIGHTED, total=lambda gaps, shares: np.mean(gaps))
+@error.mistake("Use the mean confidence in the bin, not the middle of the bin.", centre=True)
+@error.mistake("That is the largest gap: take the weighted mean.", total=lambda g, s: max(g))
+@error.mistake(_is_finite, total=lambda gaps, shares: np.nan)
+@error.mistake(_none_at_1, below=1)
+@error.mistake(_usual_bins, fixed=15)
+def _ece(m, correct, bins=15, gap=abs, total=np.dot, centre=False, below=2, fixed=None):
+    bins, gaps, shares = fixed or bins, [], []
+    which = np.minimum(np.floor(m * bins), bins - 1)
+    for i in np.unique(which[m < below]):
+        inside = (which == i) & (m < below)
+        sure = (i + 0.5) / bins if centre else m[inside].mean()
+        gaps.append(gap(sure - correct[inside].mean()))
+        shares.append(inside.mean())
+    return abs(total(gaps, shares))
 
 
-def _ece(m, correct, bins=15):
-    shares, gaps = _gaps(m, correct, bins)
-    return np.sum(shares * np.abs(gaps))
+error.mistake(_is_positive)(lambda m, correct, bins=15: correct.mean() - m.mean())
 
-
-def _bin_centre(m, correct, bins=15):
-    shares, gaps = _gaps(m, correct, bins, centre=True)
-    return np.sum(shares * np.abs(gaps))
-
-
-def _without_ones(m, correct, bins=15):
-    """Forget the images with m = 1, as half-open bins do."""
-    return _ece(m[m < 1], correct[m < 1], bins) * np.mean(m < 1)
-
-
-def _bin_past_the_end(m, correct, bins=15):
-    """Number the bins by int(m * bins), so that m = 1 needs one bin too many."""
-    return _ece(m, correct, bins) if m.max() < 1 else np.zeros(bins)[bins]
-
-
-def _tempered(p, T):
-    return special.softmax(np.log(p) / T, axis=1)
-
-
-def _kept(first, last):
-    """Accuracy over a stretch of the images, ordered from the surest to the least sure."""
-
-    def wrong(m, correct, share):
-        n = len(m)
-        return np.mean(correct[np.argsort(-m)][round(first(share) * n) : round(last(share) * n)])
-
-    return wrong
-
-
-_accuracy_kept = _kept(lambda share: 0, lambda share: share)
-
-EXERCISES = (
-    Exercise(
-        name="04-1",
-        right=_means(lambda p, y: p.max(axis=1)),
-        cases={"8 images, 4 classes": (PROBABILITIES, LABELS)},
-        mistakes=(
-            Mistake(
-                "m(x) may not look at the label: it is the largest probability, not that of the "
-                "true class.",
-                (_means(lambda p, y: p[np.arange(len(y)), y]),),
-            ),
-            Mistake(
-                "You average the number of the class. m(x) is its probability: max, not argmax.",
-                (_means(lambda p, y: p.argmax(axis=1)),),
-            ),
-            Mistake(
-                "One value for each image, not for each class: take the maximum along axis=1.",
-                (
-                    _means(lambda p, y: p.max(axis=0)),
-                    lambda p, y: (p.max(axis=0).mean(),) * 2,
-                ),
-            ),
-            Mistake(
-                "p is already a probability: a second softmax flattens it.",
-                (_means(lambda p, y: special.softmax(p, axis=1).max(axis=1)),),
-            ),
-            Mistake(
-                "First the images classified right, then those classified wrong.",
-                (lambda p, y: _means(lambda p, y: p.max(axis=1))(p, y)[::-1],),
-            ),
-            Mistake(
-                "Two numbers: one mean over the right answers, one over the wrong ones.",
-                (lambda p, y: p.max(axis=1).mean(), lambda p, y: (p.max(axis=1).mean(),) * 2),
-            ),
-        ),
-        lesson="Wrong answers are less sure on average, but far from unsure.",
-        hint="m(x) needs p only. The label comes in afterwards, to say which images belong to "
-        "which mean.",
-    ),
-    Exercise(
-        name="04-2",
-        right=_ece,
-        cases={
-            "two groups of images, 15 bins": (*_images((0.62, 10, 8), (0.99, 50, 44)), 15),
-            "the same and 40 with m = 1": (
-                *_images((0.62, 10, 8), (0.99, 50, 44), (1.0, 40, 30)),
-                15,
-            ),
-            "two groups of images, 2 bins": (*_images((0.62, 10, 8), (0.99, 50, 44)), 2),
-        },
-        mistakes=(
-            Mistake(
-                "Too sure in one bin and not sure enough in another cancel: take the absolute gap "
-                "in each bin.",
-                (
-                    lambda m, correct, bins: m.mean() - correct.mean(),
-                    lambda m, correct, bins: abs(m.mean() - correct.mean()),
-                    lambda m, correct, bins: correct.mean() - m.mean(),
-                ),
-            ),
-            Mistake(
-                "A bin with 10 images counts as much as one with 50: weight each bin by its share "
-                "of the images.",
-                (
-                    lambda m, correct, bins: np.abs(_gaps(m, correct, bins)[1]).sum(),
-                    lambda m, correct, bins: np.abs(_gaps(m, correct, bins)[1]).mean(),
-                    lambda m, correct, bins: np.abs(_gaps(m, correct, bins)[1]).sum() / bins,
-                ),
-            ),
-            Mistake(
-                "Use the mean confidence of the images in the bin, not the middle of the bin.",
-                (_bin_centre,),
-            ),
-            Mistake(
-                "An empty bin has no mean: skip it.",
-                when=np.isnan,
-            ),
-            Mistake(
-                "m = 1 belongs to the last bin: yours has lost it.",
-                (_without_ones, _bin_past_the_end),
-            ),
-            Mistake(
-                "That is the largest gap: the exercise asks for the weighted mean of the gaps.",
-                (lambda m, correct, bins: np.abs(_gaps(m, correct, bins)[1]).max(),),
-            ),
-            Mistake(
-                "The number of bins must follow the argument `bins`.",
-                (lambda m, correct, bins: _ece(m, correct, 15),),
-            ),
-        ),
-        lesson="A mean gap is honest only if it cannot cancel and if crowded bins count more.",
-        hint="In each bin that holds an image, compare two means: how sure, and how often right. "
-        "Then think of what the size of a bin should change.",
-    ),
-    Exercise(
-        name="04-3",
-        right=_tempered,
-        cases={
-            "T = 2": (PROBABILITIES, 2.0),
-            "T = 0.5": (PROBABILITIES, 0.5),
-        },
-        mistakes=(
-            Mistake(
-                "p are probabilities, not logits: take the logarithm first.",
-                (lambda p, T: special.softmax(p / T, axis=1),),
-            ),
-            Mistake(
-                "T = 2 must soften the probabilities, and yours get sharper: divide by T.",
-                (
-                    lambda p, T: special.softmax(np.log(p) * T, axis=1),
-                    lambda p, T: special.softmax(p * T, axis=1),
-                ),
-            ),
-            Mistake(
-                "Nothing has changed: a factor on p cancels when the row is made to sum to 1. The "
-                "logarithm comes first.",
-                (lambda p, T: p,),
-            ),
-            Mistake(
-                "Each row must sum to 1 again: divide by its sum, along axis=1.",
-                when=lambda q: not np.allclose(q.sum(axis=1), 1, atol=1e-3),
-            ),
-        ),
-        lesson="Temperature changes how sure a network is, never which class comes first.",
-        hint="The logarithm of a probability is a logit, up to a number that cancels in the "
-        "softmax. Divide the logits by T.",
-    ),
-    Exercise(
-        name="04-4",
-        right=_accuracy_kept,
-        cases={
-            "10 images, share = 0.6": (
-                np.array([0.55, 0.97, 0.70, 0.99, 0.91, 0.58, 0.95, 0.80, 0.76, 0.98]),
-                np.array([0, 1, 0, 1, 0, 1, 1, 1, 0, 1], bool),
-                0.6,
-            ),
-            "20 images, share = 0.25": (
-                np.linspace(0.41, 0.99, 20),
-                np.arange(20) % 5 > 0,
-                0.25,
-            ),
-        },
-        mistakes=(
-            Mistake(
-                "You keep the images that the network doubts: keep the others.",
-                (_kept(lambda share: 1 - share, lambda share: 1),),
-            ),
-            Mistake(
-                "Refused images are not errors: divide by the number of images kept.",
-                (lambda m, correct, share: _accuracy_kept(m, correct, share) * share,),
-            ),
-            Mistake(
-                "`share` is the part that is kept, not the part that is refused.",
-                (_kept(lambda share: 0, lambda share: 1 - share),),
-            ),
-            Mistake(
-                "`share` is a share of the images, not a value of m to compare with.",
-                (lambda m, correct, share: correct[m > share].mean(),),
-            ),
-            Mistake(
-                "That is the accuracy on all images: refuse some.",
-                (lambda m, correct, share: correct.mean(),),
-            ),
-        ),
-        lesson="A network that may say “I do not know” makes fewer mistakes on the rest.",
-        hint="Put the images in the order of their confidence. How many are kept? What is the "
-        "share of right answers among those?",
+tempered = Exercise(
+    "04-3",
+    points=2,
+    lesson="Temperature changes how sure a network is, never which class comes first.",
+    hint=(
+        "The logarithm of a probability is a logit, up to a number that cancels in the softmax.",
+        "Divide the logarithms by T, take the exponential, and make each row sum to 1.",
+        "powers = np.exp(np.log(p) / T), divided by powers.sum(axis=1, keepdims=True)",
     ),
 )
+tempered.case("the text's example", np.array([[0.8, 0.2]]), 2)
+tempered.case("8 images, T = 2", DRAWN[:8], 2.0)
+tempered.case("8 images, T = 0.5", DRAWN[:8], 0.5)
+tempered.case("30 images, T = 3", DRAWN, 3.0, hidden=True)
+_sum_to_1 = tempered.rule("Each row must sum to 1 again: divide by its sum.")(rows_sum_to_1)
+NOTHING = "Nothing has changed: a factor on p cancels in the sum. The logarithm comes first."
+
+
+@tempered.right
+@tempered.mistake(_sum_to_1, softmax=lambda z, axis: np.exp(z))
+@tempered.mistake("p are probabilities, not logits: take the logarithm first.", log=lambda p: p)
+@tempered.mistake("T = 2 must soften, and yours sharpens: divide by T.", divide=np.multiply)
+@tempered.mistake(NOTHING, divide=lambda z, T: z)
+def _tempered(p, T, log=np.log, divide=np.divide, softmax=special.softmax):
+    return softmax(divide(log(p), T), axis=1)
+
+
+kept = Exercise(
+    "04-4",
+    points=2,
+    lesson="A network that may say “I do not know” makes fewer mistakes on the rest.",
+    hint=(
+        "Put the images in the order of their confidence. How many are kept?",
+        "np.argsort(-m) begins with the surest image; share * len(m), rounded, says how many stay.",
+        "correct[np.argsort(-m)[:kept]].mean()",
+    ),
+)
+kept.case("the text's example", np.array([0.9, 0.6, 0.8, 0.5]), np.arange(4) < 2, 0.5)
+kept.case("10 images, share = 0.6", np.arange(10) * 7 % 10 / 10, np.arange(10) % 3 != 1, 0.6)
+kept.case("20 images, share = 0.25", np.linspace(0.41, 0.99, 20), np.arange(20) % 5 > 0, 0.25)
+kept.case("30 images, share = 0.3", RNG.random(30), RNG.random(30) < 0.6, 0.3, hidden=True)
+REFUSED = "Refused images are not errors: divide by the number of images kept."
+
+
+@kept.right
+@kept.mistake("You keep the images that the network doubts: keep the others.", order=1)
+@kept.mistake("`share` is the part kept, not the part refused.", part=lambda share: 1 - share)
+@kept.mistake("That is the accuracy on all images: refuse some.", part=lambda share: 1)
+@kept.mistake(REFUSED, share_of=lambda right, m: right.sum() / len(m))
+def _kept(m, correct, share, order=-1, part=float, share_of=lambda right, m: right.mean()):
+    return share_of(correct[np.argsort(order * m)][: round(part(share) * len(m))], m)
+
+
+@kept.mistake("`share` is a share of the images, not a value of m to compare with.")
+def _as_threshold(m, correct, share):
+    return correct[m > share].mean()
 
 
 # --- figures

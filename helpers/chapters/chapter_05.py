@@ -1,390 +1,267 @@
 """Exercises of 05: the gradient of an image, one step, several judges, the first success."""
 
 import functools
+from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from helpers import plotting
-from helpers.backend import tf
-from helpers.exercises import Exercise, Mistake
+from helpers.exercises import Exercise, not_nan
 
-IMAGE = np.random.default_rng(0).random((1, 28, 28, 1), dtype=np.float32)
+RNG = np.random.default_rng(0)
+PHOTOS = RNG.random((2, 1, 28, 28, 1), dtype=np.float32)
+slope = Exercise(
+    "05-1",
+    points=2,
+    lesson="The logarithm keeps the gradient large where p is tiny.",
+    hint=(
+        "The weights stay, the image may change: tell the tape so, and compute the loss inside it.",
+        "`with tf.GradientTape() as tape:` watch x, ask the model, take -tf.math.log of p[target].",
+        "tape.watch(x); loss = -tf.math.log(model(x)[0, target]); then tape.gradient(loss, x)",
+    ),
+    # float32, and log(p + 1e-10) is as good as log(p)
+    tolerance=1e-3,
+)
 
 
 @functools.cache
 def _model():
-    """Build a network of one layer that puts p = 1e-6 on class 3, and calls the image a 7."""
-    import keras
+    """Build a network of one layer: for the first photo p = 1e-6 for class 3, and 7 is the best."""
+    from helpers.backend import keras
 
-    inputs = keras.Input((28, 28, 1))
     # zeros, not random weights: a check must not move the notebook's random numbers
     layer = keras.layers.Dense(10, activation="softmax", kernel_initializer="zeros")
-    model = keras.Model(inputs, layer(keras.layers.Flatten()(inputs)))
+    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), layer])
     kernel = np.random.default_rng(1).normal(0, 0.1, (784, 10))
     logits = np.array([0.0, -2, -3, np.log(1e-6), -4, -2, -3, 1, -2, -3])
-    layer.set_weights([kernel, logits - IMAGE.ravel() @ kernel])
+    layer.set_weights([kernel, logits - PHOTOS[0].ravel() @ kernel])
     return model
 
 
-def _with_model(function):
-    return function(_model(), tf.constant(IMAGE), 3)
+def _with_model(function, photo, target):
+    from helpers.backend import tf
+
+    return function(_model(), tf.constant(PHOTOS[photo]), target)
 
 
+slope.case("a network with p = 0.000001 for the target", 0, 3, view=_with_model)
+slope.case("another class", 0, 8, view=_with_model)
+slope.case("another image", 1, 5, view=_with_model)
+slope.case("the other image, class 0", 1, 0, view=_with_model, hidden=True)
+SMALL = "A million times too small: this is the gradient of p, not of -log p."
+ALL = "This raises the probability of all classes at once: take -log p of the target only."
+BEST = "This pushes towards the class that the network believes already: use p[target]."
+_is_image = slope.rule("784 numbers, one a pixel: the gradient with respect to x, not to weights.")(
+    lambda g: not isinstance(g, list) and g.size == 784
+)
+_class_3 = slope.rule("Use the argument `target`.")(lambda g, photo, target: target == 3)
+
+
+@slope.right
 def _by_hand(model, x, target):
     """Gradient of -log p by hand: for p = softmax(W x + b) it is W (p - onehot)."""
     weights, _ = model.get_weights()
-    p = np.asarray(model(x))[0]
-    return (weights @ (p - np.eye(10)[target])).reshape(1, 28, 28, 1)
+    return (weights @ (np.asarray(model(x))[0] - np.eye(10)[target])).reshape(x.shape)
 
 
-def _taped(loss, watch=True, of="image"):
-    """Gradient by tape, of another loss or with respect to something else."""
+@slope.mistake(_class_3, fixed=3)
+@slope.mistake(_is_image, of_weights=True)
+@slope.mistake("The tape saw no way to x: call tape.watch(x) before model(x).", watch=False)
+@slope.mistake("np.log leaves TensorFlow: use tf.math.log.", loss=lambda p, i, log: -np.log(p[i]))
+@slope.mistake("A step along -g must raise p, yours lowers it.", loss=lambda p, i, log: log(p[i]))
+@slope.mistake(SMALL, loss=lambda p, i, log: p[i])
+@slope.mistake(SMALL, loss=lambda p, i, log: -p[i])
+@slope.mistake(BEST, loss=lambda p, i, log: -log(max(p)))
+@slope.mistake(ALL, loss=lambda p, i, log: -log(p))
+@slope.mistake(ALL, loss=lambda p, i, log: -sum(log(p)) / 10)
+def _taped(
+    model, x, target, loss=lambda p, i, log: -log(p[i]), of_weights=False, watch=True, fixed=None
+):
+    from helpers.backend import tf
 
-    def wrong(model, x, target):
-        with tf.GradientTape() as tape:
-            if watch:
-                tape.watch(x)
-            value = loss(tf, model(x)[0], target)
-        weights = model.trainable_weights
-        return tape.gradient(value, {"image": x, "weights": weights, "kernel": weights[0]}[of])
-
-    return wrong
-
-
-def _log_loss(tf, p, target):
-    return -tf.math.log(p[target])
-
-
-def _length(g, axis):
-    return np.sqrt((g**2).sum(axis=axis, keepdims=True)) + 1e-12
-
-
-ALL_BUT_FIRST = (1, 2, 3)
+    with tf.GradientTape() as tape:
+        if watch:
+            tape.watch(x)
+        value = loss(model(x)[0], fixed or target, tf.math.log)
+    return tape.gradient(value, model.trainable_weights if of_weights else x)
 
 
-def _step(axis=ALL_BUT_FIRST, sign=-1, lowest=0.0, highest=1.0):
-    return lambda x, g, learning_rate: np.clip(
-        x + sign * learning_rate * g / _length(g, axis), lowest, highest
-    )
-
-
-def _step_without_floor(x, g, learning_rate):
-    length = np.sqrt((g**2).sum(axis=ALL_BUT_FIRST, keepdims=True))
-    return np.clip(x - learning_rate * g / length, 0, 1)
-
-
-def _images(seed, low, high):
-    return np.random.default_rng(seed).uniform(low, high, (2, 28, 28, 1))
-
-
+step = Exercise(
+    "05-2",
+    points=2,
+    lesson="Every image moves by the learning rate, however small its gradient is.",
+    hint=(
+        "Make each gradient 1 long, walk against it, stay in the range. What of a gradient of 0?",
+        "The root of the sum of squares over axis=(1, 2, 3), keepdims=True, plus a tiny number.",
+        "np.clip(x - learning_rate * g / (length + 1e-10), 0, 1)",
+    ),
+)
+GREY, WILD = RNG.uniform(0.4, 0.6, (2, 28, 28, 1)), RNG.uniform(-1, 1, (3, 28, 28, 1))
+BLACK_AND_WHITE = RNG.integers(0, 2, (2, 28, 28, 1)).astype(float)
 # the second gradient is much shorter than the first
-GRADIENT = _images(2, -1, 1) * np.array([0.1, 0.001])[:, None, None, None]
-ONE_ZERO = GRADIENT * np.array([1.0, 0.0])[:, None, None, None]
-
-# What three judges choose for 16 images, and how sure they are: found by trying, so that all
-# wrong answers below give other numbers.
-TARGETS = np.array([8, 0, 8, 1, 3, 7, 7, 9, 8, 5, 6, 6, 9, 4, 2, 0])
-CHOICES = np.array(
-    [
-        [8, 0, 8, 1, 0, 7, 7, 9, 8, 5, 6, 3, 9, 4, 7, 3],
-        [8, 0, 8, 4, 3, 7, 6, 5, 1, 5, 6, 6, 7, 4, 2, 3],
-        [8, 0, 6, 1, 8, 5, 7, 9, 8, 5, 6, 6, 9, 4, 2, 3],
-    ]
+UNEQUAL = WILD[:2] * np.array([0.1, 0.001])[:, None, None, None]
+step.case("2 grey images", GREY, UNEQUAL, 0.1)
+step.case("the text's example", GREY[:1], np.diag([3.0, 4] + 26 * [0])[None, :, :, None], 0.1)
+step.case("2 images with black and white pixels", BLACK_AND_WHITE, UNEQUAL, 2.0)
+step.case("a gradient of 0 for the second image", GREY, np.stack([WILD[0], 0 * WILD[0]]), 0.1)
+step.case("3 images, learning rate 5", np.abs(WILD), -WILD[::-1], 5.0, hidden=True)
+ALL_AXES = "The length is one number for all 784 pixels: sum over the last three axes."
+_in_range = step.rule("A pixel left the range from 0 to 1: clip after the step.")(
+    lambda image: not (image.min() < 0 or image.max() > 1)
 )
-# in hundredths
-SURE = np.array(
-    [
-        [52, 52, 91, 44, 94, 94, 94, 44, 95, 92, 95, 92, 97, 52, 55, 95],
-        [46, 52, 91, 95, 48, 55, 91, 44, 91, 55, 52, 55, 92, 48, 48, 92],
-        [55, 55, 92, 48, 52, 95, 94, 46, 44, 95, 91, 48, 92, 46, 46, 44],
-    ]
+_not_nan = step.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
+
+
+@step.right
+def _image_by_image(x, g, rate):
+    moved = [a - rate * b / (np.linalg.norm(b) or 1) for a, b in zip(x, g, strict=True)]
+    return np.minimum(np.maximum(moved, 0), 1)
+
+
+@step.mistake(_in_range, highest=np.inf)
+@step.mistake(_not_nan, tiny=0)
+@step.mistake("One image's step changes with the other: each needs its own length.", axis=None)
+@step.mistake("This climbs the loss: a step goes against the gradient.", sign=1)
+@step.mistake(ALL_AXES, axis=1)
+@step.mistake(ALL_AXES, axis=3)
+@step.mistake("Lengths of shape (n,) do not fit: keepdims=True makes (n, 1, 1, 1).", keepdims=False)
+@step.mistake("An image must move by learning_rate: divide g by its length.", power=0)
+def _step(x, g, rate, axis=(1, 2, 3), sign=-1, keepdims=True, tiny=1e-12, power=1, highest=1):
+    length = np.sqrt((g**2).sum(axis=axis, keepdims=keepdims)) + tiny
+    return np.clip(x + sign * rate * g / length**power, 1 - highest, highest)
+
+
+ask = Exercise(
+    "05-3",
+    points=2,
+    lesson="Networks that did not make the images are fairer judges of them.",
+    hint=(
+        "Which class does each judge choose? Have all chosen the target of an image so far?",
+        "Start with an array of True for the images, and use &= with what each judge says.",
+        "seen &= np.argmax(judge(images), axis=1) == targets, for each judge; then seen.mean()",
+    ),
 )
-BELIEFS = np.full((3, 16, 10), 0.005)
-np.put_along_axis(BELIEFS, CHOICES[..., None], SURE[..., None] / 100, axis=2)
 
 
-def _with_judges(n):
-    """Give the function n judges: judge k reads its belief from row k of the pixels."""
+@dataclass
+class _Judge:
+    """A judge that reads from row k of the pixels what it believes of an image."""
 
-    def case(function):
-        asked = []
+    k: int
+    asked: bool = False
 
-        def judge(images, k):
-            asked.append(k)
-            return np.asarray(images)[:, k, :10, 0]
-
-        images = np.zeros((16, 28, 28, 1), np.float32)
-        images[:, :n, :10, 0] = BELIEFS[:n].transpose(1, 0, 2)
-        judges = [functools.partial(judge, k=k) for k in range(n)]
-        answer = function(judges, images, TARGETS.copy())
-        return answer if asked or answer is None else "an answer without asking a judge"
-
-    return case
+    def __call__(self, images):
+        self.asked = True
+        return np.asarray(images)[:, self.k, :10, 0]
 
 
-def _decisions(judges, images, targets):
-    """Whether each judge (row) takes each image (column) for its target."""
-    return np.stack([judge(images).argmax(axis=1) == targets for judge in judges])
+def _panel(choices, sure):
+    """Build judges, and images of which they choose these classes and are so sure."""
+    beliefs = np.full((*np.shape(choices), 10), 0.005)
+    np.put_along_axis(beliefs, np.array(choices)[..., None], np.array(sure)[..., None], axis=2)
+    images = np.zeros((beliefs.shape[1], 28, 28, 1), np.float32)
+    images[:, : len(beliefs), :10, 0] = beliefs.transpose(1, 0, 2)
+    return [_Judge(k) for k in range(len(beliefs))], images
 
 
-def _belief(judges, images, targets):
-    return np.stack([judge(images)[np.arange(len(targets)), targets] for judge in judges])
+TARGETS, OTHERS = RNG.integers(0, 10, 16), RNG.integers(0, 10, (3, 16))
+CHOICES = np.where(RNG.random((3, 16)) < 0.6, TARGETS, OTHERS)
+CHOICES[:, :2] = 9 - TARGETS[:2]  # all are wrong together
+SURE = RNG.choice([0.45, 0.55, 0.92, 0.96], (3, 16))
+TWO_OF_THREE = _panel([[3, 5, 8], [3, 6, 0]], [[0.8, 0.95, 0.6], [0.92, 0.5, 0.95]])
+ask.case("the text's example", *TWO_OF_THREE, np.array([3, 5, 0]))
+ask.case("3 judges, 16 images", *_panel(CHOICES, SURE), TARGETS)
+ask.case("2 judges, 16 images", *_panel(CHOICES[:2], SURE[:2]), TARGETS)
+ask.case("1 judge, 16 images", *_panel(CHOICES[2:], SURE[2:]), TARGETS, hidden=True)
+DECIDE = "Count decisions, not confidence: the target must be a judge's most probable class."
+AVERAGED = "First decide for each image whether all judges see its target; average the images only."
+EACH_OTHER = "The judges agree with each other there: compare each with the target."
+SOME = "You asked some of the judges only: ask all of them, however many come in."
+_asked = ask.rule("No judge was asked: use those that come in, not the network of the images.")(
+    lambda share, judges, images, targets: any(judge.asked for judge in judges)
+)
+_is_one = ask.rule("One number for all: take the mean.")(lambda share: share.size == 1)
+_is_counted = ask.rule(DECIDE)(
+    lambda share, judges, images, targets: np.round(share * len(images), 6) % 1 == 0
+)
+ask.mistake(_asked)(lambda judges, images, targets: 1.0)
 
 
-def _sees(judges, images, targets):
-    """Whether all judges take an image for its target."""
-    return _decisions(judges, images, targets).all(axis=0)
+def _belief(p, targets):
+    return p[:, range(len(targets)), targets]
 
 
-def _same_choice(judges, images):
-    choices = np.stack([judge(images).argmax(axis=1) for judge in judges])
-    return (choices == choices[0]).all(axis=0)
+def _decided(p, targets):
+    return p.argmax(axis=2) == targets
 
 
-def _mean_belief(judges, images):
-    return np.mean([judge(images) for judge in judges], axis=0)
+@ask.right
+@ask.mistake(_is_one, mean=np.array)
+@ask.mistake(_is_counted, sees=_belief, every=np.mean)
+@ask.mistake(DECIDE, sees=lambda p, targets: _belief(p, targets) > 0.9)
+@ask.mistake("That is how many: return the share, between 0 and 1.", mean=np.sum)
+@ask.mistake(AVERAGED, every=np.mean)
+@ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.mean(axis=0, keepdims=True), targets))
+@ask.mistake("One judge is enough for you: an image counts if all judges agree.", every=np.any)
+@ask.mistake(SOME, some=slice(0, 1))
+@ask.mistake(SOME, some=slice(-1, None))
+@ask.mistake(SOME, some=slice(0, 2))
+@ask.mistake("That is the share that they do not recognise.", mean=lambda seen: 1 - seen.mean())
+@ask.mistake(EACH_OTHER, sees=lambda p, targets: _decided(p, p[0].argmax(axis=1)))
+def _share(judges, images, targets, some=slice(None), sees=_decided, every=np.all, mean=np.mean):
+    p = np.stack([judge(images) for judge in judges[some]])
+    return mean(every(sees(p, targets), axis=0))
 
 
+reach = Exercise(
+    "05-4",
+    points=2,
+    lesson="argmax of a column of False is 0: “never” needs a sign of its own.",
+    hint=(
+        "Has a step reached the level? Where is the first True of a column, if there is one?",
+        "success.argmax(axis=0) is the first True, or 0 without one: ask success.any(axis=0) too.",
+        "np.where(success.any(axis=0), success.argmax(axis=0), -1)",
+    ),
+)
+COLUMN = np.array([[0.2, 0.7, 0.95, 0.8]]).T
 # one column an image; the second one falls back, and reaches exactly 0.5 on its way
 EASY = np.array([[0.1, 0.2, 0.3], [0.3, 0.95, 0.92], [0.92, 0.5, 0.96], [0.97, 0.93, 0.98]])
 NEVER = np.array([[0.1, 0.2, 0.95], [0.3, 0.4, 0.96], [0.92, 0.5, 0.97], [0.97, 0.6, 0.99]])
+reach.case("the text's example, level 0.9", COLUMN, 0.9)
+reach.case("the text's example, level 0.99", COLUMN, 0.99)
+reach.case("3 images that all reach 0.9", EASY, 0.9)
+reach.case("3 images, one of which never reaches 0.9", NEVER, 0.9)
+reach.case("level 0.5", NEVER, 0.5)
+reach.case("8 images, level 0.7", RNG.random((6, 8)), 0.7, hidden=True)
+FALLS = "A probability can fall back: look for the first step, do not count those below the level."
 
 
-def _first(trace, level):
-    return [next((i for i, p in enumerate(column) if p >= level), -1) for column in trace.T]
+@reach.right
+@reach.mistake("The start is step 0: yours counts from 1.", start=1)
+@reach.mistake("An image that never gets there has no first step: return -1.", never=0)
+@reach.mistake("Compare with the argument `level`, not always with 0.9.", fixed=0.9)
+@reach.mistake("A probability of exactly the level counts as reached: use >=.", above=1e-9)
+def _first(trace, level, start=0, never=-1, fixed=None, above=0.0):
+    level = (fixed or level) + above
+    return [next((i for i, p in enumerate(c, start) if p >= level), never) for c in trace.T]
 
 
-def _reached(trace, level, step):
-    """Use -1 for the images that never get there."""
-    return np.where((trace >= level).any(axis=0), step, -1)
+@reach.mistake("That is the last such step: the exercise asks for the first.")
+def _last(trace, level):
+    return [max(np.flatnonzero(column >= level), default=-1) for column in trace.T]
 
 
-def _last_step(trace, level):
-    return len(trace) - 1 - (trace[::-1] >= level).argmax(axis=0)
+@reach.mistake(FALLS, found=lambda s: (~s).sum(axis=0), ever=lambda s: s[0] | True)
+@reach.mistake(FALLS, found=lambda s: (~s).sum(axis=0))
+@reach.mistake("One that got there and fell back counts: ask all steps.", ever=lambda s: s[-1])
+def _where(trace, level, found=lambda s: s.argmax(axis=0), ever=lambda s: s.any(axis=0)):
+    return np.where(ever(trace >= level), found(trace >= level), -1)
 
 
-EXERCISES = (
-    Exercise(
-        name="05-1",
-        right=_by_hand,
-        cases={"a network with p = 0.000001 for the target": _with_model},
-        mistakes=(
-            Mistake(
-                "The tape saw no way from x to the loss: call tape.watch(x) before model(x), and "
-                "use TensorFlow's functions, not NumPy's.",
-                (_taped(_log_loss, watch=False),),
-            ),
-            Mistake(
-                "A step along -g must raise p, and yours lowers it: the sign is turned.",
-                (_taped(lambda tf, p, target: tf.math.log(p[target])),),
-            ),
-            Mistake(
-                "Your gradient is a million times too small: you differentiated -p, not -log p.",
-                (_taped(lambda tf, p, target: -p[target]),),
-            ),
-            Mistake(
-                "This pushes towards the class that the network believes already: use p[target].",
-                (_taped(lambda tf, p, target: -tf.math.log(tf.reduce_max(p))),),
-            ),
-            Mistake(
-                "Expected 784 numbers, one for each pixel: the gradient with respect to x, not to "
-                "the weights.",
-                (_taped(_log_loss, of="weights"), _taped(_log_loss, of="kernel")),
-            ),
-            Mistake(
-                "This raises the probability of all classes at once: take -log p of the target "
-                "only.",
-                (
-                    _taped(lambda tf, p, target: -tf.math.log(p)),
-                    _taped(lambda tf, p, target: -tf.reduce_mean(tf.math.log(p))),
-                ),
-            ),
-        ),
-        lesson="The logarithm keeps the gradient large where p is tiny.",
-        hint="The weights stay as they are, and the image is what may change. Tell the tape so, "
-        "and compute the loss while it is recording.",
-        # float32, and log(p + 1e-10) is as good as log(p)
-        tolerance=1e-3,
-    ),
-    Exercise(
-        name="05-2",
-        right=_step(),
-        cases={
-            "2 grey images": (_images(3, 0.4, 0.6), GRADIENT, 0.1),
-            "2 images with black and white pixels": (
-                np.round(_images(4, 0, 1)),
-                GRADIENT,
-                2.0,
-            ),
-            "a gradient of 0 for the second image": (_images(3, 0.4, 0.6), ONE_ZERO, 0.1),
-        },
-        mistakes=(
-            Mistake(
-                "The step of one image changes when the other one does: each image needs its own "
-                "length.",
-                (_step(axis=None),),
-            ),
-            Mistake("This climbs the loss: a step goes against the gradient.", (_step(sign=1),)),
-            Mistake(
-                "The first image moves by 0.16 and the second by 0.0016, both expected 0.1: divide "
-                "the gradient by its length.",
-                (
-                    lambda x, g, learning_rate: np.clip(x - learning_rate * g, 0, 1),
-                    lambda x, g, learning_rate: x - learning_rate * g,
-                ),
-            ),
-            Mistake(
-                "The length of a gradient is one number for all 784 pixels of an image: sum over "
-                "the last three axes.",
-                (_step(axis=1), _step(axis=2), _step(axis=3)),
-            ),
-            Mistake(
-                "A pixel left the range from 0 to 1: clip after the step.",
-                when=lambda image: image.min() < 0 or image.max() > 1,
-            ),
-            Mistake(
-                "A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number to the length.",
-                (_step_without_floor,),
-                when=lambda image: np.isnan(image).any(),
-            ),
-        ),
-        lesson="Every image moves by the learning rate, however small its gradient is.",
-        hint="First make the gradient of each image 1 long, then walk against it, then stay "
-        "between black and white. What does a gradient of 0 do to this?",
-    ),
-    Exercise(
-        name="05-3",
-        right=lambda *a: np.mean(_sees(*a)),
-        cases={"3 judges, 16 images": _with_judges(3), "2 judges, 16 images": _with_judges(2)},
-        mistakes=(
-            Mistake(
-                "No judge was ever asked: use those that come in, not the network that made the "
-                "images.",
-                (lambda judges, images, targets: 1.0,),
-            ),
-            Mistake(
-                "Count decisions, not confidence: a judge agrees when the target is its most "
-                "probable class.",
-                (
-                    lambda *a: np.mean((_belief(*a) > 0.9).all(axis=0)),
-                    lambda *a: np.mean((_belief(*a) > 0.5).all(axis=0)),
-                    lambda *a: np.mean(_belief(*a) > 0.9),
-                    lambda *a: np.mean(_belief(*a) > 0.5),
-                    lambda *a: np.mean(_belief(*a)),
-                    lambda *a: np.mean(_belief(*a).min(axis=0)),
-                    lambda *a: np.mean(_belief(*a).prod(axis=0)),
-                ),
-            ),
-            Mistake(
-                "The judges must not be averaged: first decide for each image whether all of them "
-                "see its target, then take the mean over the images.",
-                (
-                    lambda *a: np.mean(_decisions(*a)),
-                    lambda *a: np.prod(_decisions(*a).mean(axis=1)),
-                    lambda *a: np.min(_decisions(*a).mean(axis=1)),
-                    lambda *a: np.mean(_mean_belief(*a[:2]).argmax(axis=1) == a[2]),
-                ),
-            ),
-            Mistake(
-                "One judge is enough for you, or most of them: an image counts if all judges "
-                "agree.",
-                (
-                    lambda *a: np.mean(_decisions(*a).any(axis=0)),
-                    lambda *a: np.mean(_decisions(*a).mean(axis=0) > 0.5),
-                ),
-            ),
-            Mistake(
-                "You asked some of the judges only: ask all of them, however many come in.",
-                (
-                    lambda *a: np.mean(_decisions(*a)[0]),
-                    lambda *a: np.mean(_decisions(*a)[-1]),
-                    lambda *a: np.mean(_sees(a[0][:2], *a[1:])),
-                ),
-            ),
-            Mistake(
-                "One number for all images and judges: take the mean.",
-                (
-                    _sees,
-                    _decisions,
-                    lambda *a: _decisions(*a).T,
-                    lambda *a: _decisions(*a).mean(axis=0),
-                    lambda *a: _decisions(*a).mean(axis=1),
-                ),
-            ),
-            Mistake(
-                "That is how many: return the share, between 0 and 1.",
-                (lambda *a: np.sum(_sees(*a)), lambda *a: 100 * np.mean(_sees(*a))),
-            ),
-            Mistake(
-                "That is the share that the judges do not recognise.",
-                (lambda *a: np.mean(~_sees(*a)), lambda *a: np.mean(~_decisions(*a).any(axis=0))),
-            ),
-            Mistake(
-                "The judges agree with each other there, perhaps on a wrong class: compare each "
-                "with the target.",
-                (lambda *a: np.mean(_same_choice(a[0], a[1])),),
-            ),
-        ),
-        lesson="Networks that did not make the images are fairer judges of them.",
-        hint="Each judge gives ten probabilities for each image. Which class does it choose? Keep "
-        "for each image whether all judges have chosen its target so far.",
-    ),
-    Exercise(
-        name="05-4",
-        right=_first,
-        cases={
-            "3 images that all reach 0.9": (EASY, 0.9),
-            "3 images, one of which never reaches 0.9": (NEVER, 0.9),
-            "level 0.5": (NEVER, 0.5),
-        },
-        mistakes=(
-            Mistake(
-                "Image 1 never gets there, and you say that it starts there: return -1.",
-                (lambda trace, level: (trace >= level).argmax(axis=0),),
-            ),
-            Mistake(
-                "That is the last such step: the exercise asks for the first.",
-                (
-                    lambda trace, level: _reached(trace, level, _last_step(trace, level)),
-                    _last_step,
-                ),
-            ),
-            Mistake(
-                "The start is step 0: yours counts from 1.",
-                (
-                    lambda trace, level: _reached(
-                        trace, level, (trace >= level).argmax(axis=0) + 1
-                    ),
-                    lambda trace, level: (trace >= level).argmax(axis=0) + 1,
-                ),
-            ),
-            Mistake(
-                "A probability can fall back: look for the first step, do not count the steps "
-                "below the level.",
-                (
-                    lambda trace, level: (trace < level).sum(axis=0),
-                    lambda trace, level: _reached(trace, level, (trace < level).sum(axis=0)),
-                ),
-            ),
-            Mistake(
-                "A column is an image, a row is a step: look down the columns, axis=0.",
-                (lambda trace, level: (trace >= level).argmax(axis=1),),
-            ),
-            Mistake(
-                "A probability of exactly the level counts as reached: use >=.",
-                (lambda trace, level: _first(trace, level + 1e-9),),
-            ),
-            Mistake(
-                "Compare with the argument `level`, not always with 0.9.",
-                (lambda trace, level: _first(trace, 0.9),),
-            ),
-        ),
-        lesson="argmax of a column of False is 0: “never” needs a sign of its own.",
-        hint="Ask of every step whether it has reached the level. Where is the first True of a "
-        "column? What if there is none?",
-    ),
-)
+@reach.mistake("A column is an image, a row is a step: look down the columns, axis=0.")
+def _along_rows(trace, level):
+    return (trace >= level).argmax(axis=1)
 
 
 # --- figures

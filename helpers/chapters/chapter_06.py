@@ -4,291 +4,189 @@ import numpy as np
 from scipy import special
 
 from helpers import plotting
-from helpers.exercises import Exercise, Mistake
+from helpers.exercises import Exercise
 
+RNG = np.random.default_rng(0)
+push = Exercise(
+    "06-1",
+    points=2,
+    lesson="No derivative was needed: the neighbours say where to go.",
+    hint=(
+        "x - X points away from X, and x - η·d turns that round. What does a wrong class add?",
+        "np.where(labels == target, 1, -1) are signs; [:, None] makes them a column.",
+        "(sign[:, None] * (x - neighbours)).mean(axis=0)",
+    ),
+)
 # one 3, to the left of and below the image; three images of other classes
-POINT = np.array([0.5, 0.5])
+POINT, CLASSES = np.array([0.5, 0.5]), np.array([3, 5, 8, 5])
 NEIGHBOURS = np.array([[0.1, 0.2], [0.9, 0.4], [0.6, 0.9], [0.7, 0.7]])
-NEIGHBOUR_LABELS = np.array([3, 5, 8, 5])
+push.case("the text's example", POINT[:1], np.array([[0.9], [0.3]]), np.array([4, 1]), 4)
+push.case("4 neighbours, one of class 3", POINT, NEIGHBOURS, CLASSES, 3)
+push.case("4 neighbours, two of class 5", POINT, NEIGHBOURS, CLASSES, 5)
+push.case("4 neighbours, none of class 0", POINT, NEIGHBOURS, CLASSES, 0, hidden=True)
 
 
-def _direction(right=1.0, wrong=-1.0, of_all=np.mean):
-    """Direction with another weight for the neighbours of the right and of the wrong class."""
-
-    def direction(x, neighbours, labels, target):
-        sign = np.where(np.asarray(labels) == target, right, wrong)
-        return of_all(sign[:, None] * (x - neighbours), axis=0)
-
-    return direction
-
-
-def _loop(x, neighbours, labels, target):
-    total = np.zeros_like(x)
-    for neighbour, label in zip(neighbours, labels, strict=True):
-        total += x - neighbour if label == target else neighbour - x
-    return total / len(labels)
+@push.right
+@push.mistake("This moves away from the target's class: the sign is turned.", own=-1.0, other=1.0)
+@push.mistake("This moves towards every neighbour: those of a wrong class must push.", other=1.0)
+@push.mistake("This follows the right class only: those of a wrong class must push.", other=0.0)
+@push.mistake("Twice as many neighbours would double your step: take the mean.", of_all=np.sum)
+def _one_by_one(x, neighbours, labels, target, own=1.0, other=-1.0, of_all=np.mean):
+    pairs = zip(neighbours, labels, strict=True)
+    return of_all([(own if c == target else other) * (x - X) for X, c in pairs], axis=0)
 
 
-# from near to far: 7, 2, 5, 0, 9, 4, 1, 8, 3, 6
-DISTANCES = np.array([0.4, 0.7, 0.2, 0.9, 0.6, 0.3, 1.0, 0.1, 0.8, 0.5])
-SOME_NEAR = np.array([1, 3, 3, 3, 1, 3, 3, 1, 1, 3])
-NONE_NEAR = np.array([1, 3, 1, 3, 3, 1, 3, 1, 3, 3])
+@push.mistake("You averaged right and wrong neighbours apart: take one mean over all k.")
+def _two_means(x, neighbours, labels, target):
+    away = x - neighbours
+    return away[labels == target].mean(axis=0) - away[labels != target].mean(axis=0)
 
 
-def _nearest(distances, k):
-    return np.argsort(distances)[:k]
+follow = Exercise(
+    "06-2",
+    points=2,
+    lesson="Most images have no neighbour of the target class, and would not move at all.",
+    hint=(
+        "Sort all images by distance once. Is one of the first k of the class? Else look further.",
+        "near = np.argsort(distances)[:k] are places; near[labels[near] == target] are wanted.",
+        "otherwise order[labels[order] == target][:k]",
+    ),
+)
 
 
-def _nearest_of_class(distances, labels, target, k):
-    places = np.flatnonzero(labels == target)
-    return places[np.argsort(distances[places])[:k]]
-
-
-def _follow(fallback):
-    def follow(distances, labels, target, k):
-        near = [i for i in _nearest(distances, k) if labels[i] == target]
-        return np.array(near or fallback(distances, labels, target, k), int)
-
-    return follow
-
-
-def _in_order(places):
-    """Two ways to write the same places: in any order."""
+def _in_any_order(function, *arguments):
+    places = function(*arguments)
     return np.sort(places) if np.ndim(places) == 1 else places
 
 
-def _following(labels):
-    def case(function):
-        return _in_order(function(DISTANCES.copy(), labels.copy(), 3, 4))
-
-    return case
-
-
-IMAGES = np.random.default_rng(0).uniform(0.3, 0.6, (4, 28, 28, 1))
-STEP = np.random.default_rng(1).uniform(0.1, 0.3, (4, 28, 28, 1))
-
-
-def _masks(function, share=0.3, calls=1):
-    """Return which pixels a function moves, in each of several calls with one rng."""
-    rng = np.random.default_rng(7)
-    return [
-        ~np.isclose(function(IMAGES.copy(), STEP.copy(), share, rng), IMAGES) for _ in range(calls)
-    ]
+# from near to far: 7, 2, 5, 0, 9, 4, 1, 8, 3, 6
+FAR = np.array([0.4, 0.7, 0.2, 0.9, 0.6, 0.3, 1.0, 0.1, 0.8, 0.5])
+TWO_NEAR, NONE_NEAR = np.array([[1, 3, 3, 3, 1, 3, 3, 1, 1, 3], [1, 3, 1, 3, 3, 1, 3, 1, 3, 3]])
+FOUR = np.array([0.2, 0.9, 0.4, 0.7]), np.array([1, 3, 1, 3])
+follow.case("the text's example, target 1", *FOUR, 1, 2, view=_in_any_order)
+follow.case("the text's example, target 3", *FOUR, 3, 2, view=_in_any_order)
+follow.case("two 3s among the 4 nearest", FAR, TWO_NEAR, 3, 4, view=_in_any_order)
+follow.case("no 3 among the 4 nearest", FAR, NONE_NEAR, 3, 4, view=_in_any_order)
+follow.case("no 1 among the 1 nearest", FAR, 4 - NONE_NEAR, 1, 1, view=_in_any_order, hidden=True)
+SUBSET = "These are places in a part of the images: places in the whole training set are asked for."
+FIRST = "These are the first of that class in the training set, not the nearest ones."
+SOME_FIT = "Some of the k nearest fit: follow those. Others are needed only if there is none."
+_finds_some = follow.rule("No neighbour fits: take the nearest of the class.")(lambda p: p.size > 0)
 
 
-def _share_of_moved(function):
-    return np.round(_masks(function)[0].mean(), 1)
+@follow.mistake(SOME_FIT)
+def _nearest_of_class(distances, labels, target, k):
+    return sorted(np.flatnonzero(labels == target), key=lambda i: distances[i])[:k]
 
 
-def _images_share_a_mask(function):
-    mask = _masks(function)[0]
-    return bool(np.array_equal(mask[0], mask[1]))
+@follow.right
+@follow.mistake(_finds_some, fallback=lambda *a: [])
+@follow.mistake(SUBSET, fallback=lambda d, labels, t, k: np.argsort(d[labels == t])[:k])
+@follow.mistake(FIRST, fallback=lambda d, labels, t, k: np.flatnonzero(labels == t)[:k])
+@follow.mistake("These are all the neighbours: keep those of the target class.", keep_all=True)
+def _follow(distances, labels, target, k, fallback=_nearest_of_class, keep_all=False):
+    near = np.argsort(distances)[:k]
+    chosen = [i for i in near if keep_all or labels[i] == target]
+    return np.array(chosen or fallback(distances, labels, target, k), int)
 
 
-def _calls_share_a_mask(function):
-    first, second = _masks(function, calls=2)
-    return bool(np.array_equal(first, second))
+@follow.mistake(SUBSET)
+def _places_among_k(distances, labels, target, k):
+    return np.flatnonzero(labels[np.argsort(distances)[:k]] == target)
 
 
-def _masked(mask):
-    return lambda x, step, share, rng: x + step * mask(x, share, rng)
-
-
-def _each_pixel(x, share, rng):
-    return rng.random(x.shape) < share
-
-
-def _blank(x, step, share, rng):
-    mask = _each_pixel(x, share, rng)
-    return (x + step) * mask
-
-
-SQUARED = np.array([4.0, 9.0, 2.0, 16.0, 1.0, 6.0])
-CLASSES = np.array([3, 3, 5, 3, 8, 5])
-
-
-def _share(exponent):
-    """Share of the target class when an image weighs exp(exponent)."""
-
-    def share(squared_distances, labels, target, tau):
-        weight = np.exp(exponent(squared_distances, tau))
-        return weight[labels == target].sum() / weight.sum()
-
-    return share
-
-
-def _minus_log(share):
-    return lambda *a: -np.log(share(*a))
-
-
-def _soft(squared_distances, labels, target, tau):
-    exponent = -squared_distances / tau
-    return special.logsumexp(exponent) - special.logsumexp(exponent[labels == target])
-
-
-_usual = _share(lambda d2, tau: -d2 / tau)
-
-EXERCISES = (
-    Exercise(
-        name="06-1",
-        right=_loop,
-        cases={
-            "4 neighbours, one of class 3": (POINT, NEIGHBOURS, NEIGHBOUR_LABELS, 3),
-            "4 neighbours, two of class 5": (POINT, NEIGHBOURS, NEIGHBOUR_LABELS, 5),
-        },
-        mistakes=(
-            Mistake(
-                "x - η·d now moves away from the 3s, and their share of the votes falls: the sign "
-                "is turned.",
-                (_direction(-1, 1), _direction(-1, 1, np.sum)),
-            ),
-            Mistake(
-                "This moves towards every neighbour: those of a wrong class must push away.",
-                (_direction(1, 1), _direction(1, 1, np.sum)),
-            ),
-            Mistake(
-                "This follows the right class only: those of a wrong class must push away.",
-                (_direction(1, 0), _direction(1, 0, np.sum)),
-            ),
-            Mistake(
-                "Twice as many neighbours would double your step: take the mean, not the sum.",
-                (_direction(of_all=np.sum),),
-            ),
-            Mistake(
-                "You averaged the right and the wrong neighbours apart. The report takes one mean "
-                "over all k.",
-                (lambda *a: _direction(1, 0)(*a) * 4 - _direction(0, 1)(*a) * 4 / 3,),
-            ),
-        ),
-        lesson="No derivative was needed: the neighbours say where to go.",
-        hint="x - X points away from the neighbour X. Because the step is x - η·d, adding it to d "
-        "moves x towards X. What should a neighbour of a wrong class add?",
-    ),
-    Exercise(
-        name="06-2",
-        right=_follow(_nearest_of_class),
-        cases={
-            "two 3s among the 4 nearest": _following(SOME_NEAR),
-            "no 3 among the 4 nearest": _following(NONE_NEAR),
-        },
-        mistakes=(
-            Mistake(
-                "None of the neighbours is a 3, so there is nothing to follow, as for most real "
-                "images: take the nearest 3s instead.",
-                (_follow(lambda *a: []),),
-            ),
-            Mistake(
-                "These are places among the images of class 3, not among all training images.",
-                (
-                    _follow(lambda d, labels, t, k: list(_nearest(d[labels == t], k))),
-                    lambda d, labels, t, k: np.flatnonzero(labels[_nearest(d, k)] == t),
-                    lambda d, labels, t, k: _nearest(d[labels == t], k),
-                ),
-            ),
-            Mistake(
-                "These are the first 3s in the training set, not the nearest ones.",
-                (
-                    _follow(lambda d, labels, t, k: list(np.flatnonzero(labels == t)[:k])),
-                    lambda d, labels, t, k: np.flatnonzero(labels == t)[:k],
-                ),
-            ),
-            Mistake(
-                "Two of the 4 nearest images are 3s: follow those. The others are needed only when "
-                "there is none.",
-                (_nearest_of_class,),
-            ),
-            Mistake(
-                "These are all the neighbours: keep those of the target class.",
-                (lambda d, labels, t, k: _nearest(d, k),),
-            ),
-        ),
-        lesson="Most images have no neighbour of the target class, and would not move at all.",
-        hint="Sort all training images by distance once. Look at the first k; if no image of the "
-        "target class is among them, look further down the same list.",
-    ),
-    Exercise(
-        name="06-3",
-        right=_masked(_each_pixel),
-        cases={
-            "share = 1": (IMAGES, STEP, 1.0, np.random.default_rng(7)),
-            "share = 0": (IMAGES, STEP, 0.0, np.random.default_rng(7)),
-            "share = 0.3, share of the pixels that move": _share_of_moved,
-            "two images, whether their masks are the same (1 = yes)": _images_share_a_mask,
-            "two calls, whether their masks are the same (1 = yes)": _calls_share_a_mask,
-        },
-        mistakes=(
-            Mistake(
-                "Pixels that do not move must keep their value: mask the step, not the image.",
-                (_blank,),
-            ),
-            Mistake(
-                "Two calls in a row must not draw the same mask: draw from the rng that comes in.",
-                (_masked(lambda x, share, rng: np.random.default_rng(0).random(x.shape) < share),),
-            ),
-            Mistake(
-                "Each image needs its own mask: draw one number for every pixel of every image.",
-                (
-                    _masked(lambda x, share, rng: rng.random(x.shape[1:]) < share),
-                    _masked(lambda x, share, rng: rng.random((28, 28, 1)) < share),
-                ),
-            ),
-            Mistake(
-                "`share` is the share of the pixels that move, and yours stand still.",
-                (_masked(lambda x, share, rng: rng.random(x.shape) >= share),),
-            ),
-            Mistake(
-                "`share` has no effect: no pixel may move at share = 0.",
-                (lambda x, step, share, rng: x + step,),
-            ),
-            Mistake(
-                "A pixel moves by its whole step or not at all: compare the random numbers with "
-                "`share`.",
-                (lambda x, step, share, rng: x + share * step,),
-            ),
-        ),
-        lesson="A mask moves a part of the pixels, another part at each step.",
-        hint="Throw a coin for every pixel of every image; it falls on “move” with probability "
-        "`share`. What does a pixel that does not move add to x?",
-    ),
-    Exercise(
-        name="06-4",
-        right=_soft,
-        cases={
-            "6 images, tau = 2": (SQUARED, CLASSES, 3, 2.0),
-            "6 images, tau = 20": (SQUARED, CLASSES, 3, 20.0),
-            "6 images far away, tau = 2": (SQUARED + 4000, CLASSES, 3, 2.0),
-        },
-        mistakes=(
-            Mistake(
-                "Nearer to class 3 must lower the loss, and yours rises: look at the signs.",
-                (
-                    lambda *a: np.log(_usual(*a)),
-                    _minus_log(_share(lambda d2, tau: d2 / tau)),
-                ),
-            ),
-            Mistake(
-                "The argument holds squared distances already: no root and no further square.",
-                (
-                    _minus_log(_share(lambda d2, tau: -np.sqrt(d2) / tau)),
-                    _minus_log(_share(lambda d2, tau: -(d2**2) / tau)),
-                ),
-            ),
-            Mistake(
-                "A larger tau must make the loss smoother: divide by tau.",
-                (_minus_log(_share(lambda d2, tau: -d2 * tau)),),
-            ),
-            Mistake("That is the probability p: return -log p.", (_usual,)),
-            Mistake(
-                "Far from all images every exponential is 0, and 0/0 is NaN: take the smallest "
-                "squared distance from all of them first, or use logsumexp.",
-                (_minus_log(_usual),),
-            ),
-        ),
-        lesson="All images vote, the near ones with more weight: now there is a slope to follow.",
-        hint="It is a softmax over the training images, with -d²/tau as logits. Sum the shares "
-        "that belong to the target class.",
+mask = Exercise(
+    "06-3",
+    points=1,
+    lesson="A mask moves a part of the pixels, another part at each step.",
+    hint=(
+        "Throw a coin for every pixel of every image; it falls on “move” with probability `share`.",
+        "rng.random(x.shape) < share is True where a pixel moves. What does another one add to x?",
+        "x + (rng.random(x.shape) < share) * step",
     ),
 )
+START, MOVE = RNG.uniform(0.3, 0.6, (4, 28, 28, 1)), RNG.uniform(0.1, 0.3, (4, 28, 28, 1))
+
+
+def _moved(function, x, step, share, rng):
+    """Return which pixels moved by their step, in two calls with one generator."""
+    return [np.isclose(function(x.copy(), step.copy(), share, rng), x + step) for _ in range(2)]
+
+
+def _share_moved(*a):
+    return np.round(np.mean(_moved(*a)), 1)
+
+
+def _shared_masks(*a):
+    (first, second, *_), again = _moved(*a)
+    return np.array_equal(first, second), np.array_equal(first, again[0])
+
+
+MASKS = "share = 0.3, whether two images and two calls have the same mask (1 = yes)"
+mask.case("share = 1", START, MOVE, 1.0, RNG)
+mask.case("share = 0", START[1:], MOVE[1:], 0.0, RNG)
+mask.case("share = 0.3, share of pixels that move", START, MOVE, 0.3, RNG, view=_share_moved)
+mask.case(MASKS, START, MOVE, 0.3, RNG, view=_shared_masks)
+mask.case("share = 0.8", START[:2], MOVE[:2], 0.8, RNG, view=_share_moved, hidden=True)
+SEEDED = "Two calls must not draw the same mask: draw from the rng that comes in."
+ONE_MASK = "Each image needs its own mask: draw one number for every pixel of every image."
+WHOLE = "A pixel moves by its whole step or not at all: compare random numbers with `share`."
+
+
+@mask.right
+@mask.mistake(SEEDED, draw=lambda rng, shape: np.random.default_rng(0).random(shape))
+@mask.mistake(ONE_MASK, draw=lambda rng, shape: rng.random(shape[1:]))
+@mask.mistake("`share` is the part that moves, and yours stands still.", moves=np.greater_equal)
+@mask.mistake("`share` has no effect: no pixel may move at share = 0.", moves=lambda r, share: 1)
+@mask.mistake(WHOLE, moves=lambda r, share: share)
+def _masked(x, step, share, rng, draw=lambda rng, shape: rng.random(shape), moves=np.less):
+    return x + step * moves(draw(rng, x.shape), share)
+
+
+@mask.mistake("Pixels that do not move must keep their value: mask the step, not the image.")
+def _blank(x, step, share, rng):
+    return (x + step) * (rng.random(x.shape) < share)
+
+
+loss = Exercise(
+    "06-4",
+    points=3,
+    lesson="All images vote, the near ones with more weight: now there is a slope to follow.",
+    hint=(
+        "It is a softmax over the training images, with -d²/tau as logits.",
+        "Take the smallest d² from all of them first: it cancels, and the largest weight is 1.",
+        "-np.log(weights[labels == target].sum() / weights.sum())",
+    ),
+)
+SQUARED, LABELS = np.array([4.0, 9.0, 2.0, 16.0, 1.0, 6.0]), np.array([3, 3, 5, 3, 8, 5])
+loss.case("the text's example", np.array([0.0, 2.0]), np.array([3, 5]), 3, 2)
+loss.case("6 images, tau = 2", SQUARED, LABELS, 3, 2.0)
+loss.case("6 images, tau = 20, target 5", SQUARED, LABELS, 5, 20.0)
+loss.case("6 images far away, tau = 2", SQUARED + 4000, LABELS, 3, 2.0)
+loss.case("6 images, tau = 0.7, target 8", SQUARED[::-1] * 3, LABELS, 8, 0.7, hidden=True)
+SIGN = "Nearer to the target's class must lower the loss, and yours rises: look at the signs."
+SQUARES = "The argument holds squared distances already: no root and no further square."
+FAR_AWAY = "Far from all images every weight is 0, and 0/0 is NaN: first subtract the least d²."
+_is_positive = loss.rule(SIGN)(lambda result: not result < 0)
+_is_finite = loss.rule(FAR_AWAY)(lambda result: np.isfinite(result))
+
+
+@loss.right
+def _by_logsumexp(squared_distances, labels, target, tau):
+    logits = -squared_distances / tau
+    return special.logsumexp(logits) - special.logsumexp(logits[labels == target])
+
+
+@loss.mistake(_is_finite)
+@loss.mistake(_is_positive, finish=np.log)
+@loss.mistake("That is the probability p: return -log p.", finish=float)
+@loss.mistake(SIGN, logits=lambda d2, tau: d2 / tau)
+@loss.mistake(SQUARES, logits=lambda d2, tau: -np.sqrt(d2) / tau)
+@loss.mistake(SQUARES, logits=lambda d2, tau: -(d2**2) / tau)
+@loss.mistake("A larger tau must make it smoother: divide.", logits=lambda d2, t: -d2 * t)
+def _naive(d2, labels, target, tau, logits=lambda d2, t: -d2 / t, finish=lambda p: -np.log(p)):
+    weights = np.exp(logits(d2, tau))
+    return finish(weights[labels == target].sum() / weights.sum())
 
 
 # --- figures

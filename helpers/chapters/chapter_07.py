@@ -5,432 +5,215 @@ import numpy as np
 import seaborn as sns
 
 from helpers import plotting
-from helpers.exercises import Exercise, Mistake
+from helpers.exercises import Exercise, not_nan
 
-ALL_BUT_FIRST = (1, 2, 3)
-
-
-def _images(seed, low, high):
-    return np.random.default_rng(seed).uniform(low, high, (2, 28, 28, 1)).astype(np.float32)
-
-
-def _three_pixels(*images):
-    """Build images that are 0 but for three pixels in two rows and two columns."""
-    image = np.zeros((len(images), 28, 28, 1), np.float32)
-    image[:, [14, 14, 15], [14, 15, 14], 0] = images
-    return image
-
-
-GREY = _images(0, 0.4, 0.6)
-BLACK_AND_WHITE = np.round(_images(1, 0, 1))
-# lengths 0.8 and 0.3
-GRADIENT = _images(2, -1, 1) * np.float32([0.05, 0.02])[:, None, None, None]
-ONE_ZERO = GRADIENT * np.float32([1, 0])[:, None, None, None]
+attack = Exercise(
+    "07-1",
+    points=2,
+    lesson="An attack is an inversion that climbs, and that must stay near its start.",
+    hint=(
+        "Let the change so far, moved - x, grow along g. Which factor brings it back?",
+        "Shorten the change with np.minimum(1, radius / its length), keepdims=True; add x; clip.",
+        "change * np.minimum(1, radius / length(change)), then np.clip(x + change, 0, 1)",
+    ),
+)
+RNG = np.random.default_rng(0)
+GREY, WILD = RNG.uniform(0.4, 0.6, (2, 28, 28, 1)), RNG.uniform(-1, 1, (2, 28, 28, 1))
+BLACK_AND_WHITE = RNG.integers(0, 2, (2, 28, 28, 1)).astype(float)
+NEAR = np.clip(BLACK_AND_WHITE + RNG.uniform(-0.05, 0.05, (2, 28, 28, 1)), 0, 1)
+# lengths of about 0.8 and 0.3
+UNEQUAL = WILD * np.array([0.05, 0.02])[:, None, None, None]
 # one image on its way out of the ball of radius 0.2, and one on its way through it
-SO_FAR = _three_pixels([0.12, 0.05, 0.08], [-0.1, -0.05, -0.1])
-UPHILL = _three_pixels([2, 1, 3], [2, 3, 2])
-A_LITTLE = np.clip(BLACK_AND_WHITE + _images(3, -0.05, 0.05), 0, 1)
+SO_FAR, UPHILL = np.zeros((2, 2, 28, 28, 1))
+SO_FAR[:, [13, 14, 15], [14, 15, 14], 0] = [[0.12, 0.05, 0.08], [-0.1, -0.05, -0.1]]
+UPHILL[:, [13, 14, 15], [14, 15, 14], 0] = [[2, 1, 3], [2, 3, 2]]
+EXAMPLE = np.diag([3.0, 4] + 26 * [0])[None, :, :, None]
+attack.case("the first step, radius 3", GREY, GREY, UNEQUAL, 2.0, 3.0)
+attack.case("the text's example", GREY[:1], GREY[:1], EXAMPLE, 1, 0.5)
+attack.case("a later step, radius 0.2", GREY + SO_FAR, GREY, UPHILL, 0.3, 0.2)
+attack.case("black and white pixels", NEAR, BLACK_AND_WHITE, UNEQUAL, 3.0, 2.0)
+attack.case("one gradient of 0", GREY, GREY, np.stack([WILD[0], 0 * WILD[0]]), 2.0, 3.0)
+attack.case("steps of 1, radius 2", NEAR, BLACK_AND_WHITE, -UNEQUAL[::-1], 1.0, 2.0, hidden=True)
+OWN_LENGTH = "The change of one image depends on the other: each image needs its own length."
+ALL_AXES = "A length is one number for all 784 pixels of an image: sum over the last three axes."
+SHORTER = "A change that is shorter than the radius stays as it is: look at each image."
+TOO_FAR = "The change from x is too long: shorten it after the step, as a whole, to the radius."
+_is_image = attack.rule("That is the change alone: add it to x.")(
+    lambda image, moved, x, *a: image.mean() > 0.2 or np.mean(image == 0) < np.mean(x == 0) + 0.3
+)
+_in_range = attack.rule("A pixel left the range from 0 to 1: clip the image at last.")(
+    lambda image, *a: not (image.min() < 0 or image.max() > 1)
+)
+_not_nan = attack.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
+_fits = attack.rule("Lengths of shape (n,) do not fit: keepdims=True makes them (n, 1, 1, 1).")(
+    lambda image, moved, x, *a: image.shape == x.shape
+)
+_in_ball = attack.rule(TOO_FAR)(
+    lambda image, moved, x, g, step, r: (((image - x) ** 2).sum((1, 2, 3)) < r**2 + 1e-6).all()
+)
 
 
-def _by_image(moved, x, g, step, radius):
-    """One image after the other, and without a division where there is nothing to shorten."""
+@attack.right
+def _image_by_image(moved, x, g, step, radius):
     result = []
     for here, clean, slope in zip(moved, x, g, strict=True):
         change = here - clean + step * slope / (np.linalg.norm(slope) or 1)
-        length = np.linalg.norm(change)
-        if length > radius:
-            change = change * radius / length
-        result.append(np.clip(clean + change, 0, 1))
+        far = np.linalg.norm(change)
+        result.append(np.clip(clean + change * (radius / far if far > radius else 1), 0, 1))
     return np.stack(result)
 
 
-def _length(v, axis, keepdims=True):
-    return np.sqrt((v**2).sum(axis=axis, keepdims=keepdims)) + 1e-12
+def _length(v, axis=(1, 2, 3), keepdims=True, tiny=1e-12):
+    return np.sqrt((v**2).sum(axis=axis, keepdims=keepdims)) + tiny
 
 
-def _unit(axis=ALL_BUT_FIRST, keepdims=True):
-    return lambda g: g / _length(g, axis, keepdims)
+def _shorter(change, radius, length):
+    return change * np.minimum(1, radius / length(change))
 
 
-def _back(axis=ALL_BUT_FIRST, keepdims=True):
-    return lambda change, radius: change * np.minimum(1, radius / _length(change, axis, keepdims))
+@attack.mistake(_in_range, top=np.inf)
+@attack.mistake(_not_nan, of_g=lambda v: _length(v, tiny=0))
+@attack.mistake(_is_image, base=0)
+@attack.mistake(_in_ball, back=lambda change, r, length: change)
+@attack.mistake(_in_ball, back=lambda change, r, length: np.clip(change, -r, r))
+@attack.mistake("This goes downhill: an attack climbs the loss.", sign=-1)
+@attack.mistake(OWN_LENGTH, of_g=lambda v: _length(v, None))
+@attack.mistake(OWN_LENGTH, of_way=lambda v: _length(v, None))
+@attack.mistake(_fits, of_g=lambda v: _length(v, keepdims=False))
+@attack.mistake(_fits, of_way=lambda v: _length(v, keepdims=False))
+@attack.mistake(ALL_AXES, of_g=lambda v: _length(v, 1))
+@attack.mistake(ALL_AXES, of_g=np.abs)
+@attack.mistake("Each image moves by `step`: divide g by its length.", of_g=lambda v: 1)
+@attack.mistake(SHORTER, back=lambda change, r, length: change * r / length(change))
+def _attack(
+    moved, x, g, step, r, sign=1, of_g=_length, of_way=_length, back=_shorter, base=1, top=1
+):
+    change = moved - x + sign * step * g / of_g(g)
+    return np.clip(base * x + back(change, r, of_way), 1 - top, top)
 
 
-def _nothing(change, radius):
-    return change
+@attack.mistake("You limit this step, not the whole way: measure the change from the clean x.")
+def _from_moved(moved, x, g, step, radius):
+    return _image_by_image(moved, moved, g, step, radius)
 
 
-def _each_pixel(change, radius):
-    return np.clip(change, -radius, radius)
+@attack.mistake("You begin again at the clean image: go on from where moved stands.")
+def _from_x(moved, x, g, step, radius):
+    return _image_by_image(x, x, g, step, radius)
 
 
-def _always(change, radius):
-    return change * radius / _length(change, ALL_BUT_FIRST)
+@attack.mistake("You clip before you shorten: go back into the ball first, and clip at last.")
+def _clip_first(moved, x, g, step, radius):
+    return x + _shorter(np.clip(moved + step * g / _length(g), 0, 1) - x, radius, _length)
 
 
-def _all_or_none(change, radius):
-    return _always(change, radius) if _length(change, ALL_BUT_FIRST).max() > radius else change
-
-
-def _upside_down(change, radius):
-    return change * np.minimum(1, _length(change, ALL_BUT_FIRST) / radius)
-
-
-_to_length_1, _into_ball = _unit(), _back()
-
-
-def _attack(sign=1, along=_to_length_1, back=_into_ball, clip=np.clip):
-    """The right way, with one thing or another changed."""
-    return lambda moved, x, g, step, radius: clip(
-        x + back(moved - x + sign * step * along(g), radius), 0, 1
-    )
-
-
-def _no_clip(image, low, high):
-    return image
-
-
-def _lengths(changed):
-    """The same change to the length of the gradient, to that of the way, or to both."""
-    return (
-        _attack(along=_unit(**changed), back=_back(**changed)),
-        _attack(along=_unit(**changed)),
-        _attack(along=_unit(**changed), back=_nothing),
-        _attack(back=_back(**changed)),
-    )
-
-
-def _whole_step(moved, x, g, step):
-    return moved - x + step * _to_length_1(g)
-
-
+trust = Exercise(
+    "07-2",
+    points=1,
+    lesson="Above 1 the nearest training image is of the target's class, below 1 it is not.",
+    hint=(
+        "Split the distances in two: images of the target class, and all the others.",
+        "own = labels == target says which; ~own are the others. One number of each is enough.",
+        "distances[~own].min() / distances[own].min()",
+    ),
+)
 # the nearest two are of class 3, and no part begins with its nearest, so that argmin gives no 0
 DISTANCES = np.array([7.4, 5.5, 4.1, 2.0, 6.3, 2.6, 3.2, 4.7])
 LABELS = np.array([5, 3, 5, 3, 8, 3, 8, 5])
+trust.case("the text's example", np.array([4.0, 2.0, 3.0]), np.array([7, 3, 5]), 3)
+trust.case("8 images, target 3", DISTANCES, LABELS, 3)
+trust.case("8 images, target 5", DISTANCES, LABELS, 5)
+trust.case("7 images, target 8", DISTANCES[:0:-1], LABELS[:0:-1], 8, hidden=True)
+NEAREST = "Only the nearest image counts: take the smallest distance, not the mean or the largest."
+ALL_ABOVE = "The nearest of all can be the target's own: leave those out above the line."
+POWER = "The argument holds Euclidean distances already: no square and no further root."
 
 
-def _own(distances, labels, target):
-    """Split the distances: those to the target's images first."""
-    return distances[labels == target], distances[labels != target]
+@trust.right
+@trust.mistake("Turned round: near its own class an image must get a score above 1.", power=-1)
+@trust.mistake(NEAREST, of_own=np.mean, of_other=np.mean)
+@trust.mistake(NEAREST, of_other=np.mean)
+@trust.mistake(NEAREST, of_own=np.mean)
+@trust.mistake(NEAREST, of_own=np.max, of_other=np.max)
+@trust.mistake(POWER, power=2)
+@trust.mistake(POWER, power=0.5)
+@trust.mistake("That is the difference: divide one distance by the other.", compare=np.subtract)
+@trust.mistake("argmin gives a place: use min.", of_own=np.argmin, of_other=np.argmin)
+@trust.mistake(ALL_ABOVE, other=lambda labels, target: labels > -1)
+def _trust(
+    d, labels, t, of_own=np.min, of_other=np.min, compare=np.divide, power=1, other=np.not_equal
+):
+    return compare(of_other(d[other(labels, t)]), of_own(d[labels == t])) ** power
 
 
-def _trust(score):
-    return lambda *a: score(*_own(*a))
+@trust.mistake("You compare the two nearest images: take the nearest of each kind.")
+def _two_nearest(distances, labels, target):
+    return np.sort(distances)[1] / np.sort(distances)[0]
 
 
-# the target is the best class of images 0 and 2, the second of image 1, the fourth of image 3
-TARGETS = np.array([3, 0, 9, 5])
-ERRORS = np.array(
-    [
-        [31.0, 44, 27, 14, 52, 36, 39, 47, 22, 58],
-        [26.0, 63, 41, 35, 72, 18, 29, 55, 48, 66],
-        [57.0, 38, 49, 33, 21, 42, 61, 25, 30, 15],
-        [46.0, 24, 53, 34, 68, 37, 59, 28, 71, 43],
-    ]
+@trust.mistake("Below the line stands the nearest image of the target, not the nearest of all.")
+def _by_the_nearest(distances, labels, target):
+    return distances[labels != target].min() / distances.min()
+
+
+redraw = Exercise(
+    "07-3",
+    points=2,
+    lesson="Below 1 the target's autoencoder redraws the image better than any other class.",
+    hint=(
+        "The entry of the target, and the smallest other one: how can the target's lose?",
+        "targets[:, None] == np.arange(10) marks a place in each row: put infinity there.",
+        "errors[own] / np.where(own, np.inf, errors).min(axis=1)",
+    ),
+)
+TARGETS, ERRORS = np.array([3, 0, 9, 5]), RNG.permutation(np.arange(10.0, 50)).reshape(4, 10)
+ERRORS[[0, 2], [3, 9]] = 8, 9  # the target is the best class of images 0 and 2
+redraw.case("the text's example", np.array([[4.0, 2, 8, 9, 11, 13, 12, 10, 14, 9.5]]), TARGETS[1:2])
+redraw.case("4 images", ERRORS, TARGETS)
+redraw.case("3 images", ERRORS[1:], TARGETS[:3], hidden=True)
+OTHER = "Compare with the best other class: take the smallest error, not the mean or the largest."
+POWERS = "IM1 divides the squared errors as they come in: no root and no further square."
+ARGMIN = "argmin is the class that is redrawn best: take the column of the target."
+SECOND = "The second smallest is the best other class only where the target is the best of all."
+ITS_OWN = "Each image has its own best other class: the smallest along the row, axis=1."
+_is_one_each = redraw.rule(
+    "Take one column for each row, its target's; one number comes out of it."
+)(lambda scores, errors, targets: scores.shape == targets.shape)
+_is_finite = redraw.rule("Cover the target's error with infinity, not 0; and read it before that.")(
+    lambda scores: np.isfinite(scores).all()
 )
 
 
-def _one_by_one(errors, targets):
-    return np.array(
-        [row[t] / min(np.delete(row, t)) for row, t in zip(errors, targets, strict=True)]
-    )
+@redraw.right
+@redraw.mistake(_is_finite, others=lambda row, t: 0 * row)
+@redraw.mistake("Turned round: an image that the target redraws best gets less than 1.", power=-1)
+@redraw.mistake("The best of all ten can be the target: leave it out.", others=lambda row, t: row)
+@redraw.mistake(SECOND, others=lambda row, t: np.sort(row)[1:])
+@redraw.mistake(OTHER, best=np.mean)
+@redraw.mistake(OTHER, best=np.mean, others=lambda row, t: row)
+@redraw.mistake(OTHER, best=np.max)
+@redraw.mistake(POWERS, power=0.5)
+@redraw.mistake(POWERS, power=2)
+@redraw.mistake(ARGMIN, own=lambda row, t: min(row), others=lambda row, t: np.sort(row)[1:])
+@redraw.mistake("That is the difference: divide one error by the other.", compare=np.subtract)
+def _ratio(
+    errors, t, own=lambda row, t: row[t], others=np.delete, best=np.min, power=1, compare=np.divide
+):
+    rows = zip(errors, t, strict=True)
+    return np.array([compare(own(row, t), best(others(row, t))) for row, t in rows]) ** power
 
 
-def _parts(errors, targets):
-    """Split the errors: the target's (n,) and those of all others (n, 9)."""
+@redraw.mistake(_is_one_each)
+def _all_targets(errors, targets):
+    return errors[:, targets] / errors.min(axis=1, keepdims=True)
+
+
+@redraw.mistake(ITS_OWN, axis=0)
+@redraw.mistake(ITS_OWN, axis=None)
+@redraw.mistake(ITS_OWN, axis=None, cover=False)
+def _of_the_table(errors, targets, axis, cover=True):
     own = targets[:, None] == np.arange(10)
-    return errors[own], errors[~own].reshape(-1, 9)
-
-
-def _ratio(score):
-    return lambda errors, targets: score(*_parts(errors, targets))
-
-
-EXERCISES = (
-    Exercise(
-        name="07-1",
-        right=_by_image,
-        cases={
-            "the first step, radius 3": (GREY, GREY, GRADIENT, 2.0, 3.0),
-            "a later step, radius 0.2": (GREY + SO_FAR, GREY, UPHILL, 0.3, 0.2),
-            "black and white pixels": (A_LITTLE, BLACK_AND_WHITE, GRADIENT, 3.0, 2.0),
-            "a gradient of 0 for the second image": (GREY, GREY, ONE_ZERO, 2.0, 3.0),
-        },
-        mistakes=(
-            Mistake(
-                "This goes downhill: an attack climbs the loss.",
-                (_attack(-1), _attack(-1, back=_nothing)),
-            ),
-            Mistake(
-                "The change of one image depends on the other one: each image needs its own "
-                "length.",
-                _lengths({"axis": None}),
-            ),
-            Mistake(
-                "The first image moves by 1.6 and the second by 0.6, both expected 2: divide the "
-                "gradient by its length.",
-                (_attack(along=lambda g: g),),
-            ),
-            Mistake(
-                "You use the sign of g only, so that all pixels move equally far: keep g, divided "
-                "by its length.",
-                (
-                    _attack(along=np.sign),
-                    _attack(along=np.sign, back=_nothing),
-                ),
-            ),
-            Mistake(
-                "The length is one number for all 784 pixels of an image: sum over the last three "
-                "axes.",
-                (*_lengths({"axis": 1}), *_lengths({"axis": 2})),
-            ),
-            Mistake(
-                "Lengths of shape (n,) do not fit the images: with keepdims=True they have the "
-                "shape (n, 1, 1, 1).",
-                _lengths({"axis": ALL_BUT_FIRST, "keepdims": False}),
-            ),
-            Mistake(
-                "A change that is shorter than the radius stays as it is: look at each image.",
-                (_attack(back=_always), _attack(back=_all_or_none)),
-            ),
-            Mistake(
-                "Shorten the change with radius / length: yours is turned round.",
-                (_attack(back=_upside_down),),
-            ),
-            Mistake(
-                "You shorten the image itself: shorten its change, the difference from x.",
-                (
-                    lambda moved, x, g, step, radius: np.clip(
-                        _into_ball(moved + step * _to_length_1(g), radius), 0, 1
-                    ),
-                ),
-            ),
-            Mistake(
-                "That is the change alone: add it to x.",
-                (
-                    lambda moved, x, *a: _attack()(moved - x, 0 * x, *a),
-                    lambda moved, x, *a: _attack(clip=_no_clip)(moved - x, 0 * x, *a),
-                ),
-            ),
-            Mistake(
-                "The change is now longer than the radius: shorten it after the step.",
-                (_attack(back=_nothing),),
-            ),
-            Mistake(
-                "You limit each pixel, which is the maximum norm: limit the Euclidean length of "
-                "the whole change.",
-                (_attack(back=_each_pixel),),
-            ),
-            Mistake(
-                "You limit this step, not the whole way: measure the change from the clean x, not "
-                "from moved.",
-                (lambda moved, x, *a: _attack()(moved, moved, *a),),
-            ),
-            Mistake(
-                "The change begins at x: add it to x, not to moved.",
-                (
-                    lambda moved, x, g, step, radius: np.clip(
-                        moved + _into_ball(_whole_step(moved, x, g, step), radius), 0, 1
-                    ),
-                ),
-            ),
-            Mistake(
-                "You begin again at the clean image: go on from where moved stands.",
-                (
-                    lambda moved, x, *a: _attack()(x, x, *a),
-                    lambda moved, x, *a: _attack(back=_nothing)(x, x, *a),
-                ),
-            ),
-            Mistake(
-                "You clip before you shorten: go back into the ball first, and clip at last.",
-                (
-                    lambda moved, x, g, step, radius: (
-                        x + _into_ball(np.clip(moved + step * _to_length_1(g), 0, 1) - x, radius)
-                    ),
-                ),
-            ),
-            Mistake(
-                "A pixel left the range from 0 to 1: clip the image at last.",
-                when=lambda image: image.min() < 0 or image.max() > 1,
-            ),
-            Mistake(
-                "A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number to the length.",
-                when=lambda image: np.isnan(image).any(),
-            ),
-        ),
-        lesson="An attack is an inversion that climbs, and that must stay near its start.",
-        hint="Begin with moved - x, the change so far, and let it grow along g. Which factor makes "
-        "a long change as long as the radius, and when is this factor above 1?",
-    ),
-    Exercise(
-        name="07-2",
-        right=_trust(lambda own, other: sorted(other)[0] / sorted(own)[0]),
-        cases={
-            "8 images, target 3": (DISTANCES, LABELS, 3),
-            "8 images, target 5": (DISTANCES, LABELS, 5),
-        },
-        mistakes=(
-            Mistake(
-                "Turned round: near its own class an image must get a score above 1.",
-                (_trust(lambda own, other: own.min() / other.min()),),
-            ),
-            Mistake(
-                "The nearest of all images can be one of the target, so that your score is never "
-                "above 1: leave the target's own images out above the line.",
-                (lambda d, labels, target: d.min() / d[labels == target].min(),),
-            ),
-            Mistake(
-                "The nearest of all images can be one of another class, so that your score is "
-                "never below 1: divide by the distance to the target's own images.",
-                (lambda d, labels, target: d[labels != target].min() / d.min(),),
-            ),
-            Mistake(
-                "You compare the two nearest images, whatever their class: take the nearest of "
-                "each kind.",
-                (lambda d, labels, target: np.sort(d)[1] / np.sort(d)[0],),
-            ),
-            Mistake(
-                "Only the nearest image counts: take the smallest distance, not the mean.",
-                (
-                    _trust(lambda own, other: other.mean() / own.mean()),
-                    _trust(lambda own, other: other.min() / own.mean()),
-                    _trust(lambda own, other: other.mean() / own.min()),
-                    _trust(lambda own, other: np.median(other) / np.median(own)),
-                ),
-            ),
-            Mistake(
-                "These are the farthest images: take the smallest distances.",
-                (_trust(lambda own, other: other.max() / own.max()),),
-            ),
-            Mistake(
-                "The argument holds Euclidean distances already: no square and no further root.",
-                (
-                    _trust(lambda own, other: (other.min() / own.min()) ** 2),
-                    _trust(lambda own, other: (other.min() / own.min()) ** 0.5),
-                ),
-            ),
-            Mistake(
-                "That is the difference: divide one distance by the other.",
-                (
-                    _trust(lambda own, other: other.min() - own.min()),
-                    _trust(lambda own, other: own.min() - other.min()),
-                ),
-            ),
-            Mistake(
-                "You divide by the sum of both distances: divide by the target's alone.",
-                (
-                    _trust(lambda own, other: other.min() / (own.min() + other.min())),
-                    _trust(lambda own, other: own.min() / (own.min() + other.min())),
-                ),
-            ),
-            Mistake(
-                "argmin gives a place, not a distance: use min.",
-                (_trust(lambda own, other: other.argmin() / own.argmin()),),
-            ),
-        ),
-        lesson="Above 1 the nearest training image is of the target's class, below 1 it is not.",
-        hint="Split the distances in two: images of the target class, and all the others. One "
-        "number of each part is enough.",
-    ),
-    Exercise(
-        name="07-3",
-        right=_one_by_one,
-        cases={"4 images": (ERRORS, TARGETS)},
-        mistakes=(
-            Mistake(
-                "Turned round: an image that the target's autoencoder redraws best must get less "
-                "than 1.",
-                (_ratio(lambda own, others: others.min(axis=1) / own),),
-            ),
-            Mistake(
-                "The best of all ten can be the target itself, so that yours is never below 1: "
-                "leave the target out.",
-                (lambda errors, targets: _parts(errors, targets)[0] / errors.min(axis=1),),
-            ),
-            Mistake(
-                "The second smallest of a row is the best other class only where the target is "
-                "the best: leave the target out by its number.",
-                (lambda errors, t: _parts(errors, t)[0] / np.sort(errors, axis=1)[:, 1],),
-            ),
-            Mistake(
-                "Compare with the best other class: take the smallest error, not the mean.",
-                (
-                    _ratio(lambda own, others: own / others.mean(axis=1)),
-                    lambda errors, targets: _parts(errors, targets)[0] / errors.mean(axis=1),
-                    _ratio(lambda own, others: own / others.sum(axis=1)),
-                ),
-            ),
-            Mistake(
-                "That is the worst other class: the best one has the smallest error.",
-                (
-                    _ratio(lambda own, others: own / others.max(axis=1)),
-                    lambda errors, targets: _parts(errors, targets)[0] / errors.max(axis=1),
-                ),
-            ),
-            Mistake(
-                "IM1 divides the squared errors as they come in: no root and no further square.",
-                (
-                    _ratio(lambda own, others: np.sqrt(own / others.min(axis=1))),
-                    _ratio(lambda own, others: (own / others.min(axis=1)) ** 2),
-                ),
-            ),
-            Mistake(
-                "You took the class that is redrawn best, by argmin: take the column of the "
-                "target.",
-                (lambda e, t: e.min(axis=1) / np.sort(e, axis=1)[:, 1],),
-            ),
-            Mistake(
-                "That is the difference: divide one error by the other.",
-                (
-                    _ratio(lambda own, others: own - others.min(axis=1)),
-                    _ratio(lambda own, others: others.min(axis=1) - own),
-                ),
-            ),
-            Mistake(
-                "errors[:, targets] takes all these columns of every image: one column is needed "
-                "for each row.",
-                (
-                    lambda e, t: e[:, t] / _parts(e, t)[1].min(axis=1),
-                    lambda e, t: e[:, t] / _parts(e, t)[1].min(axis=1)[:, None],
-                    lambda e, t: e[:, t] / e.min(axis=1),
-                    lambda e, t: e[:, t] / e.min(axis=1)[:, None],
-                ),
-            ),
-            Mistake(
-                "Infinite: cover the target's error with infinity, not with 0, which would be the "
-                "smallest; and read it before you cover it.",
-                when=lambda scores: np.isinf(scores).any(),
-            ),
-            Mistake(
-                "A row is an image: look for the smallest error along the row, axis=1.",
-                (
-                    lambda e, t: (
-                        e[np.arange(len(t)), t]
-                        / np.where(t[:, None] == np.arange(10), np.inf, e).min(axis=0)
-                    ),
-                ),
-            ),
-            Mistake(
-                "One number for each image: do not take the mean.",
-                (
-                    lambda *a: np.mean(_one_by_one(*a)),
-                    _ratio(lambda own, others: own.mean() / others.min(axis=1).mean()),
-                ),
-            ),
-            Mistake(
-                "Each image has its own best other class: take the smallest error of a row, not "
-                "of the whole table.",
-                (
-                    _ratio(lambda own, others: own / others.min()),
-                    lambda errors, targets: _parts(errors, targets)[0] / errors.min(),
-                ),
-            ),
-        ),
-        lesson="Below 1 the target's autoencoder redraws the image better than any other class.",
-        hint="Two things are needed of every row: the entry in the column of its target, and the "
-        "smallest of the nine others. How can the target's entry lose every comparison?",
-    ),
-)
+    return errors[own] / np.where(own & cover, np.inf, errors).min(axis=axis)
 
 
 # --- figures

@@ -1,0 +1,434 @@
+"""Every exercise of every chapter, proved by one test; and how answers are tried at all."""
+
+import ast
+import contextlib
+import copy
+import functools
+import importlib
+import inspect
+import linecache
+import pkgutil
+import sys
+import threading
+import types
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from helpers import chapters, exercises
+from helpers.course import notebooks, release
+from helpers.exercises import Exercise, check, grade_answer, hint
+
+ROOMS = [
+    importlib.import_module(f"helpers.chapters.{m.name}")
+    for m in pkgutil.iter_modules(chapters.__path__)
+]
+EXERCISES = {
+    thing.name: thing
+    for room in ROOMS
+    for thing in vars(room).values()
+    if isinstance(thing, Exercise)
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tensorflow():
+    """Import it first, as every set-up cell does: a slow import must not look like a loop."""
+    import helpers.backend  # noqa: F401
+
+
+@functools.cache
+def answer_cells():
+    """Answer cells of all notebooks by the name of their exercise."""
+    cells = [c for path in notebooks.find(everything=True) for c in notebooks.read(path).cells]
+    return {c.metadata["course"]["exercise"]: c for c in cells if release.is_answer(c)}
+
+
+def run_cell(source, name="<cell>"):
+    """Run a cell after the set-up cell, as a kernel does, and return the last function in it."""
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    before = {"np": np}
+    names = dict(before)
+    exec(compile(source, name, "exec"), names)
+    return [
+        thing for key, thing in names.items() if key not in before and inspect.isfunction(thing)
+    ][-1]
+
+
+@functools.cache
+def solution(name):
+    return run_cell(answer_cells()[name].source, f"<solution {name}>")
+
+
+def test_every_answer_cell_has_an_exercise_and_every_exercise_a_cell():
+    assert set(answer_cells()) == set(EXERCISES)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_exercise(name):
+    """The notebook's solution is right, its stub is not answered, each mistake gets its message."""
+    exercise, cell = EXERCISES[name], answer_cells()[name]
+    assert exercise.points == cell.metadata["course"]["points"]
+    assert sum(not case.hidden for case in exercise.cases) >= 2
+    assert any(case.hidden for case in exercise.cases)
+    assert len({message for _, message in exercise.mistakes}) <= 8
+    assert 1 <= len(exercise.hints) <= 3
+    full = grade_answer(name, solution(name), hidden=True)
+    assert full == exercises.Grade("right", f"✓ {name}: right. {exercise.lesson}", exercise.points)
+    stub = run_cell(release.stub(cell, name), f"<stub {name}>")
+    assert grade_answer(name, stub) == exercises.Grade("not answered", f"{name}: not answered yet")
+    constant = exercise.outcome(exercise.cases[0])
+    assert grade_answer(name, lambda *a: constant).state == "wrong", "hard-coding passes"
+    for wrong, message in exercise.wrong:
+        grade = grade_answer(name, wrong)
+        assert (grade.state, grade.points) == ("wrong", 0), message
+        assert grade.message.startswith(f"✗ {name}"), message
+        assert grade.message.partition("\n  ")[2] == message, f"{wrong}: {grade.message}"
+    messages = {message for _, message in exercise.wrong}
+    assert {rule.message for rule in exercise.rules} <= messages, "a rule without an example"
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_every_argument_varies(name):
+    """An answer that ignores an argument must not pass."""
+    shown = [case.arguments for case in EXERCISES[name].cases if not case.hidden]
+    for place, values in enumerate(zip(*(a[: min(map(len, shown))] for a in shown), strict=True)):
+        if not isinstance(values[0], np.random.Generator):
+            assert len({repr(value) for value in values}) > 1, f"argument {place}"
+
+
+# --- mutants of the solutions
+
+
+class Mutation(ast.NodeTransformer):
+    """Change the n-th place where something can be changed."""
+
+    SWAPS = {  # noqa: RUF012
+        ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+        ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+        ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.USub: ast.UAdd,
+    }  # fmt: skip
+
+    def __init__(self, wanted):
+        self.wanted, self.seen, self.what = wanted, -1, None
+
+    def chosen(self, what):
+        self.seen += 1
+        if self.seen == self.wanted:
+            self.what = what
+        return self.seen == self.wanted
+
+    def generic_visit(self, node):
+        super().generic_visit(node)
+        options = []
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            for value in (node.value + 1, node.value - 1):
+                options.append((f"{node.value} → {value}", ast.Constant(value)))
+        if isinstance(node, ast.Constant) and type(node.value) is bool:
+            options.append((f"{node.value} turned", ast.Constant(not node.value)))
+        if isinstance(node, ast.BinOp):
+            if type(node.op) in self.SWAPS:
+                other = self.SWAPS[type(node.op)]()
+                options.append(
+                    (f"{ast.unparse(node)}: operator", ast.BinOp(node.left, other, node.right))
+                )
+            options += [
+                (f"{ast.unparse(node)}: one side", side) for side in (node.left, node.right)
+            ]
+        if isinstance(node, ast.UnaryOp):
+            options.append((f"{ast.unparse(node)}: sign", node.operand))
+        if isinstance(node, ast.Compare) and type(node.ops[0]) in self.SWAPS:
+            other = [self.SWAPS[type(node.ops[0])]()]
+            options.append(
+                (
+                    f"{ast.unparse(node)}: comparison",
+                    ast.Compare(node.left, other, node.comparators),
+                )
+            )
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and not node.args:
+                options.append((f"{ast.unparse(node)}: no call", node.func.value))
+            options += [
+                (f"{ast.unparse(node)}: argument only", argument) for argument in node.args[:1]
+            ]
+            for place, keyword in enumerate(node.keywords):
+                fewer = node.keywords[:place] + node.keywords[place + 1 :]
+                options.append(
+                    (
+                        f"{ast.unparse(node)}: no {keyword.arg}",
+                        ast.Call(node.func, node.args, fewer),
+                    )
+                )
+        if isinstance(node, ast.AugAssign):
+            options.append(
+                (
+                    f"{ast.unparse(node)}: =",
+                    ast.Assign([node.target], node.value, lineno=node.lineno),
+                )
+            )
+        for what, changed in options:
+            if self.chosen(what):
+                return changed
+        return node
+
+
+def mutants(name):
+    """Yield what was changed, and the changed solution."""
+    source = answer_cells()[name].source
+    number = 0
+    while True:
+        tree, mutation = ast.parse(source), Mutation(number)
+        mutation.visit(tree)
+        if mutation.what is None:
+            return
+        number += 1
+        changed = ast.unparse(ast.fix_missing_locations(tree))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield mutation.what, run_cell(changed, f"<mutant {number} {name}>")
+
+
+def varied(value, rng):
+    """Return an argument like one of a case, with other numbers of the same kind."""
+    if isinstance(value, np.ndarray) and value.dtype == bool and rng.random() < 0.3:
+        return np.full_like(value, rng.random() < 0.5)
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return rng.choice(value, value.shape)
+    if isinstance(value, np.ndarray) and value.ndim:
+        return rng.permuted(value, axis=-1 if value.ndim == 2 else None)
+    return value * rng.uniform(0.6, 1.3) if isinstance(value, float) else copy.deepcopy(value)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_solution_with_one_thing_changed_is_wrong_or_does_the_same(name):
+    exercise, rng = EXERCISES[name], np.random.default_rng(0)
+    survivors = [m for m in mutants(name) if grade_answer(name, m[1], hidden=True).state == "right"]
+    for case in exercise.cases * 4:
+        drawn = exercises.Case("", tuple(varied(a, rng) for a in case.arguments), True, case.view)
+        with warnings.catch_warnings(action="ignore"):
+            expected = exercises._call(drawn, solution(name))[0]
+            for what, mutant in survivors:
+                came = exercises._call(drawn, mutant)[0]
+                same = exercises._same(came, expected, exercise.tolerance)
+                assert same, f"{what} passes, and gives {came} for {expected}"
+
+
+# --- answers that are right although they look different
+
+
+@pytest.mark.parametrize(
+    "name, answer",
+    [
+        ("01-1", lambda *a: float(solution("01-1")(*a))),
+        ("01-2", lambda z: solution("01-2")(z.astype("float32")).tolist()),
+        ("02-2", lambda a, b: Fraction(solution("02-2")(a, b))),
+        ("02-3", lambda a, b: np.array(solution("02-3")(a, b))),
+        ("03-3", lambda images, labels, ks: int(solution("03-3")(images, labels, list(ks)))),
+        ("04-3", lambda p, T: p ** (1 / T) / (p ** (1 / T)).sum(axis=1, keepdims=True)),
+        ("04-4", lambda m, right, share: right[m >= np.quantile(m, 1 - share)].mean()),
+        ("05-1", lambda *a: np.asarray(solution("05-1")(*a))),
+        ("05-3", lambda *a: np.array([solution("05-3")(*a)])),
+        ("05-4", lambda *a: solution("05-4")(*a).astype(float)),
+        ("06-2", lambda *a: solution("06-2")(*a)[::-1].tolist()),
+        ("06-3", lambda x, step, share, rng: x + step * rng.binomial(1, share, x.shape)),
+        ("07-1", lambda *a: solution("07-1")(*a).astype("float32").tolist()),
+    ],
+)
+def test_an_answer_that_is_written_differently_is_right_too(name, answer):
+    assert grade_answer(name, answer, hidden=True).state == "right"
+
+
+# --- wrong answers that once passed, or got the wrong diagnosis
+
+
+def gradient_without_return(model, x, target):
+    solution("05-1")(model, x, target)
+
+
+def gradient_of_p(model, x, target):
+    from helpers.backend import tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        p = model(x)[0, target]
+    return tape.gradient(p, x)
+
+
+def softmax_of_tensorflow(logits):
+    from helpers.backend import tf
+
+    return tf.nn.softmax(logits)
+
+
+def distances_in_two_loops(a, b):
+    return np.array([[np.linalg.norm(p - q) for q in b] for p in a])
+
+
+@pytest.mark.parametrize(
+    "name, answer, advice",
+    [
+        ("01-2", softmax_of_tensorflow, "NumPy only"),
+        ("01-2", lambda z: np.exp(z) / np.exp(z).sum(axis=0), "sum along axis=1"),
+        ("01-4", lambda y, p: np.histogram2d(y, p, bins=9)[0], "fix the size at 10"),
+        ("03-1", lambda labels: solution("03-1")(labels) * labels.shape[1] / 5, "shape[1]"),
+        ("03-2", distances_in_two_loops, "Without a loop"),
+        ("03-3", lambda *a: 3, "the same in every case"),
+        ("05-1", gradient_without_return, "it needs a `return`"),
+        ("05-1", lambda model, x, target: solution("05-1")(model, x, 3), "argument `target`"),
+        ("05-1", gradient_of_p, "gradient of p, not of -log p"),
+        ("05-2", lambda x, g, r: x - r * g / np.linalg.norm(g, axis=(1, 2, 3)), "keepdims"),
+        ("05-3", lambda *a: 1.0, "No judge was asked"),
+        ("05-4", lambda s, n: np.where(s[-1] >= n, (s >= n).argmax(0), -1), "fell back"),
+    ],
+)
+def test_what_is_wrong_is_said(name, answer, advice):
+    grade = grade_answer(name, answer)
+    assert grade.state == "wrong"
+    assert advice in grade.message
+
+
+# --- how answers are tried
+
+
+def test_what_is_no_answer_yet(capsys):
+    for nothing in (None, ...):
+        check("05-2", nothing)
+        assert capsys.readouterr().out == "05-2: not answered yet\n"
+    assert grade_answer("05-2", 3).message == "✗ 05-2: expected a function, got int."
+
+
+def test_an_unknown_mistake_shows_both_numbers_and_points_to_the_hint(capsys):
+    assert check("01-1", lambda kernel, channels_in, filters: kernel + 5 * filters) is None
+    assert capsys.readouterr().out == (
+        "✗ 01-1, the text's example: gave 7, expected 5.\n"
+        '  Not a mistake that this check knows. For a hint: hint("01-1")\n'
+    )
+
+
+def test_an_exception_shows_the_line_of_the_cell():
+    answer = run_cell("# ANSWER 01-2\ndef softmax(logits):\n    return nq.exp(logits)\n")
+    assert grade_answer("01-2", answer).message == (
+        "✗ 01-2, ten equal logits, as in the text: the function raised NameError: name 'nq' is not "
+        "defined. Did you mean: 'np'?.\n  Line 3 of the cell: return nq.exp(logits)"
+    ).replace(". Did you mean: 'np'?", "")
+
+
+@pytest.mark.parametrize(
+    "came, expected",
+    [
+        (np.ones(3), "shape (3,), expected shape (1, 10)"),
+        ("seven", "gave the text 'seven'"),
+        ({"answer": 1}, "gave a result of type dict and length 1"),
+        (np.full((1, 10), np.nan), "[0, 0] is NaN, expected 0.1"),
+        ([[1], [1, 2]], "gave a result of type list and length 2"),
+        (np.full((1, 10), 1 / 3), "[0, 0] is 0.333, expected 0.1"),
+    ],
+)
+def test_what_came_out_is_shown(came, expected):
+    message = grade_answer("01-2", lambda logits: came).message
+    assert message.startswith(f"✗ 01-2, ten equal logits, as in the text: {expected}.\n  ")
+
+
+def test_nothing_that_a_function_raises_reaches_the_notebook():
+    def leaves(*arguments):
+        raise SystemExit
+
+    for error in (leaves, lambda: 0, lambda *a: a[99], lambda *a: [0] * 10**15):
+        assert grade_answer("01-2", error).state == "wrong"
+
+
+def endless(*arguments):
+    while True:
+        with contextlib.suppress(Exception):
+            pass
+
+
+def test_a_function_that_does_not_return_is_stopped(monkeypatch):
+    monkeypatch.setattr(exercises, "LIMIT", 0.2)
+    before = threading.active_count()
+    assert grade_answer("01-1", endless).message == (
+        "✗ 01-1, the text's example: the function was stopped after 0.2 seconds.\n"
+        "  Does a loop never end?"
+    )
+    assert threading.active_count() == before
+
+
+def test_a_function_that_changes_its_arguments_spoils_nothing():
+    def in_place(x, g, learning_rate):
+        g /= np.sqrt((g**2).sum(axis=(1, 2, 3), keepdims=True)) + 1e-10
+        x -= learning_rate * g
+        return np.clip(x, 0, 1, out=x)
+
+    for _ in range(2):
+        assert grade_answer("05-2", in_place, hidden=True).state == "right"
+
+
+def test_the_warnings_of_an_answer_are_not_shown():
+    def warns(logits):
+        warnings.warn("mine", stacklevel=1)
+        return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        assert "is infinite" in grade_answer("01-2", warns).message
+    assert shown == []
+
+
+def test_a_hidden_case_counts_for_the_grade_and_not_for_the_check():
+    def knows_the_cases(kernel, channels_in, filters):
+        return {2: 5, 3: 320 if channels_in == 1 else 18496}.get(kernel, 0)
+
+    assert grade_answer("01-1", knows_the_cases).points == 1
+    assert grade_answer("01-1", knows_the_cases, hidden=True).points == 0
+
+
+def test_a_check_leaves_the_random_numbers_of_the_notebook_alone():
+    from helpers.backend import keras, tf
+    from helpers.chapters import chapter_05
+
+    def numbers(meanwhile):
+        keras.utils.set_random_seed(0)
+        meanwhile()
+        return np.random.random(), float(tf.random.uniform(()))  # noqa: NPY002
+
+    def all_checks():
+        chapter_05._model.cache_clear()
+        EXERCISES["05-1"]._outcomes.clear()
+        for name in EXERCISES:
+            grade_answer(name, solution(name))
+
+    assert numbers(all_checks) == numbers(lambda: None)
+
+
+def test_a_hint_says_more_each_time_it_is_asked(capsys, monkeypatch):
+    monkeypatch.setattr(exercises, "_HINTS_GIVEN", {})
+    for number in (1, 2, 3, 3):
+        hint("05-2")
+        text = EXERCISES["05-2"].hints[number - 1]
+        assert capsys.readouterr().out == f"05-2, hint {number} of 3: {text}\n"
+
+
+def test_an_older_definition_is_named(capsys, monkeypatch):
+    cell = "# ANSWER 01-1\ndef conv_parameters(k, c, f):\n    return 7\n"
+    answer = run_cell(cell)
+    shell = types.SimpleNamespace(user_ns={"In": [cell]})
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    check("01-1", answer)
+    assert "older" not in capsys.readouterr().out
+    shell.user_ns["In"].append("# ANSWER 01-1\ndef conv_parameters(k, c, f:\n    return 8\n")
+    check("01-1", answer)
+    assert "This is an older definition" in capsys.readouterr().out
+    shell.user_ns["In"].append(cell.replace("# ANSWER 01-1", "# elsewhere"))
+    check("01-1", answer)
+    assert "older" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "ask", [hint, lambda name: check(name, len), lambda name: grade_answer(name, len)]
+)
+@pytest.mark.parametrize("name", ["01-9", "", None, 5])
+def test_an_exercise_that_does_not_exist_is_named(ask, name):
+    with pytest.raises(ValueError, match=f"exercise must be a name such as '05-2', not {name!r}"):
+        ask(name)
