@@ -206,7 +206,17 @@ def test_a_keras_json_that_cannot_be_read_is_named(monkeypatch, tmp_path):
 # --- the import of Keras
 
 
-LIGHT = "session data plotting confidence claims records exercises neighbours validation".split()
+LIGHT = [
+    "session",
+    "data",
+    "plotting",
+    "confidence",
+    "claims",
+    "records",
+    "exercises",
+    "neighbours",
+    "validation",
+]
 
 
 def test_light_modules_do_not_import_tensorflow():
