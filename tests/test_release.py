@@ -5,8 +5,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -247,7 +245,10 @@ def keep_under_git(copy):
 
 
 def link(copy):
-    (copy / "data" / "mine").symlink_to(copy.parent)
+    try:
+        (copy / "data" / "mine").symlink_to(copy.parent)
+    except OSError:
+        pytest.skip("Windows makes links for administrators only")
     return "1 file added (data/mine)"
 
 
