@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -337,3 +339,75 @@ def test_a_disk_that_takes_nothing_is_one_line_and_nothing_half_written(
 
 
 # --- the real notebooks
+
+
+@pytest.fixture(scope="module")
+def students(tmp_path_factory):
+    """The students' copy of the real course."""
+    target = tmp_path_factory.mktemp("students") / "copy"
+    release.release(target)
+    return target
+
+
+REAL = notebooks.find(everything=True)
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+def test_only_answers_and_notes_differ_between_the_editions(students, path):
+    theirs = notebooks.read(students / "notebooks" / path.relative_to(notebooks.FOLDER))
+    ours = [c for c in notebooks.read(path).cells if "instructor" not in notebooks.tags(c)]
+    for mine, released in zip(ours, theirs.cells, strict=True):
+        assert notebooks.tags(mine) == notebooks.tags(released)
+        if release.is_answer(mine):
+            assert released.source.count(release.STUB) == 1
+            solution = mine.source.split(release.BEGIN)[1].split(release.END)[0].strip()
+            assert solution not in released.source
+        else:
+            assert released.source == mine.source
+
+
+def test_an_untouched_copy_runs_to_its_end(students, tmp_path):
+    """What is new in a copy are the stubs and their checks: they run here, after the set-up cell.
+
+    Everything else in it is equal to the notebooks themselves (see above), which nbval runs. The
+    networks that a set-up cell trains lie in the folder that the whole test session shares.
+    """
+    script = tmp_path / "untouched.py"
+    script.write_text(UNTOUCHED, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=students / "notebooks",
+        env={**os.environ, "PYTHONPATH": str(students), "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[0] == str(students / "helpers" / "__init__.py")
+    exercises = [
+        cell.metadata["course"]["exercise"]
+        for path in REAL
+        for cell in notebooks.code_cells(notebooks.read(path))
+        if release.is_answer(cell)
+    ]
+    assert exercises
+    printed = re.findall(r"^\W*(\d\d-\d)(?:: |, )(.*)$", done.stdout, re.MULTILINE)
+    assert printed == [(exercise, "not answered yet") for exercise in exercises]
+
+
+UNTOUCHED = """
+import os
+import helpers
+from helpers.course import notebooks, release
+
+print(helpers.__file__)
+for path in notebooks.find(everything=True):
+    os.chdir(path.parent)
+    cells, names, answers = notebooks.code_cells(notebooks.read(path)), {}, []
+    for number, cell in enumerate(cells, 1):
+        if release.is_answer(cell):
+            answers.append(cell.metadata["course"]["exercise"])
+        elif number > 1 and not any(f'check("{answer}"' in cell.source for answer in answers):
+            continue
+        exec(compile(cell.source, f"{path.name}, code cell {number}", "exec"), names)
+"""
