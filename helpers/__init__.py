@@ -14,7 +14,13 @@ import sys
 
 
 def unsupported():
-    """One sentence that says why this computer cannot run the course, or None if it can."""
+    """One sentence that says why this computer cannot run the course, or None if it can.
+
+    Examples
+    --------
+    >>> unsupported() is None
+    True
+    """
     version = sys.version_info
     if not (3, 11) <= version[:2] <= (3, 13):
         return (
@@ -44,6 +50,11 @@ def setup(seed=0):
         another backend.
     ValueError
         If the seed, ``$COURSE_SEED`` or ``$COURSE_PROFILE`` is not what it must be.
+
+    Examples
+    --------
+    >>> setup(seed=1)  # doctest: +SKIP
+    Ready: profile full, seed 1, TensorFlow 2.21.0, Keras 3.15.1
     """
     if unsupported():
         raise RuntimeError(unsupported())

@@ -54,6 +54,16 @@ def start(seed):
     """Seed Python, NumPy and TensorFlow, make operations deterministic, and start the device.
 
     Not done by the import: a process that has run an operation cannot be forked any more.
+
+    Parameters
+    ----------
+    seed : int, 0 <= seed < 2**32
+
+    Examples
+    --------
+    >>> start(0)  # doctest: +SKIP
+    >>> float(keras.random.uniform(()))  # doctest: +SKIP
+    0.5156843662261963
     """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()

@@ -77,7 +77,17 @@ def _check_settings():
 
 
 def make_printable(*streams):
-    """Let each stream print `PLAIN` for what its encoding lacks, and "?" for all else."""
+    """Let each stream print `PLAIN` for what its encoding lacks, and "?" for all else.
+
+    Examples
+    --------
+    >>> import io
+    >>> console = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    >>> make_printable(console)
+    >>> print("✓ 3 × 2 = 6", file=console, end="")
+    >>> console.buffer.getvalue()
+    b'ok 3 x 2 = 6'
+    """
     codecs.register_error("course", _plain)
     for stream in streams:
         if hasattr(stream, "reconfigure"):

@@ -218,7 +218,13 @@ def disk():
 
 
 def path_length():
-    """Warn of a path that breaks the installation of TensorFlow on Windows."""
+    """Warn of a path that breaks the installation of TensorFlow on Windows.
+
+    Examples
+    --------
+    >>> list(path_length())  # doctest: +SKIP
+    [('!', 'the path of this folder has 85 characters; over 70, Windows may refuse ...')]
+    """
     if platform.system() == "Windows" and len(str(ROOT)) > WINDOWS_PATH:
         yield (
             WARNING,
@@ -263,6 +269,11 @@ def minutes_here(speed):
     ----------
     speed : float
         What `training_speed` measured.
+
+    Examples
+    --------
+    >>> next(minutes_here(3000.0))
+    'Training runs at 3,000 images per second, 0.5 times the speed of the computer ...'
     """
     factor = REFERENCE_SPEED / speed
     yield (

@@ -255,7 +255,14 @@ def students_copy(notebook, name):
 
 
 def is_answer(cell):
-    """Whether anything in a code cell says that it is an answer cell."""
+    """Whether anything in a code cell says that it is an answer cell.
+
+    Examples
+    --------
+    >>> from nbformat.v4 import new_code_cell
+    >>> is_answer(new_code_cell("# end solution")), is_answer(new_code_cell("x = 1"))
+    (True, False)
+    """
     return cell.cell_type == "code" and bool(
         "exercise" in cell.metadata.get("course", {})
         or cell.metadata.get("nbgrader", {}).get("solution", False)
