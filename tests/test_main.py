@@ -118,6 +118,7 @@ def test_ctrl_c_is_one_line(command):
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
         (OSError(errno.EROFS, "Read-only file system", "/x"), "Read-only file system: /x"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), "Permission denied: /x"),
+        (OSError(errno.ENOSPC, "No space left", "/from", None, "/to"), "No space left: /to"),
     ],
 )
 def test_a_full_or_closed_disk_is_one_line(command, error, line):

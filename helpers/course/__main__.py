@@ -44,8 +44,8 @@ def main(argv=None):
     except OSError as error:
         if error.errno not in NOT_A_BUG:
             raise
-        where = f": {error.filename}" if error.filename else ""
-        raise SystemExit(f"error: {error.strerror}{where}") from error
+        where = error.filename2 or error.filename  # the second is what a copy was to be
+        raise SystemExit(f"error: {error.strerror}{f': {where}' if where else ''}") from error
 
 
 def _parse(argv):
