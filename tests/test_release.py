@@ -178,6 +178,7 @@ BARE = "### BEGIN SOLUTION\nx = 1\n### END SOLUTION"
         (answer(exercise="01-2"), "course.exercise"),
         (answer(grade_id="01-2"), "nbgrader.grade_id"),
         (new_code_cell(SOLUTION), "course.exercise"),
+        (new_code_cell("# ANSWER 01-1\ndef area(r):\n    return 3.14 * r**2"), "course.exercise"),
         (new_code_cell(BARE), "first line must be like '# ANSWER 05-2', not '### BEGIN SOLUTION'"),
         (new_code_cell("# begin solution\nx = 1\n# end solution"), "first line"),
     ],
@@ -217,6 +218,7 @@ def test_a_copy_that_nobody_changed_is_replaced(course, copy):
     main(["release", "--to", str(copy)])
     assert (copy / "README.md").read_text() == "new"
     assert not (copy / "data" / "samples").exists() and not (copy / "build").exists()
+    assert {path.name for path in copy.parent.iterdir()} == {"course", "copy"}
     assert json.loads((copy / release.MANIFEST).read_text())["files"].keys() == {
         name for name in content(copy) if name != release.MANIFEST
     }
