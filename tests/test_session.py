@@ -153,6 +153,7 @@ def test_set_up_prints_one_line_and_nothing_else(tmp_path):
         "assert keras.config.image_data_format() == 'channels_last'\n"
         "assert keras.config.floatx() == 'float32' and keras.config.epsilon() == 1e-7\n"
         "assert keras.config.max_epochs() is keras.config.max_steps_per_epoch() is None\n"
+        "assert os.environ['TF_CPP_MIN_LOG_LEVEL'] == '3', 'log lines of later operations'\n"
         "drawn = random.random(), numpy.random.rand(), keras.random.uniform(()).numpy()\n"
         "keras.utils.set_random_seed(5)\n"
         "again = random.random(), numpy.random.rand(), keras.random.uniform(()).numpy()\n"
