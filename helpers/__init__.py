@@ -14,7 +14,13 @@ import sys
 
 
 def unsupported():
-    """One sentence that says why this computer cannot run the course, or None if it can."""
+    """One sentence that says why this computer cannot run the course, or None if it can.
+
+    Examples
+    --------
+    >>> unsupported() is None
+    True
+    """
     version = sys.version_info
     if not (3, 11) <= version[:2] <= (3, 13):
         return (
@@ -34,22 +40,33 @@ def setup(seed=0):
 
     Parameters
     ----------
-    seed : int
+    seed : int, 0 <= seed < 2**32
         Seed of Python, NumPy and TensorFlow. ``$COURSE_SEED``, if set, takes its place.
 
     Raises
     ------
     RuntimeError
-        If this Python or this computer cannot run the course.
+        If this Python or this computer cannot run the course, or Keras was imported before with
+        another backend.
+    ValueError
+        If the seed, ``$COURSE_SEED`` or ``$COURSE_PROFILE`` is not what it must be.
+
+    Examples
+    --------
+    >>> setup(seed=1)  # doctest: +SKIP
+    Ready: profile full, seed 1, TensorFlow 2.21.0, Keras 3.15.1
     """
     if unsupported():
         raise RuntimeError(unsupported())
     # busy cores make OpenMP loops wait for each other by spinning: up to 100 times slower
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from helpers import backend, plotting, session
+    from helpers import session
 
     session.set_seed(seed)
+    ready = f"Ready: profile {session.profile()}, seed {session.seed()}"
+    # what follows takes seconds: a setting that is wrong has been named by now
+    from helpers import backend, plotting
+
     backend.start(session.seed())
     plotting.use_style()
-    versions = f"TensorFlow {backend.tf.__version__}, Keras {backend.keras.__version__}"
-    print(f"Ready: profile {session.profile()}, seed {session.seed()}, {versions}")
+    print(f"{ready}, TensorFlow {backend.tf.__version__}, Keras {backend.keras.__version__}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import operator
 import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ("full", "lite")
+SEEDS = 2**32  # NumPy takes seeds below this
 
 _seed = 0
 _fallen_back = False
@@ -24,6 +27,11 @@ def profile():
     ------
     ValueError
         If ``$COURSE_PROFILE`` is anything else.
+
+    Examples
+    --------
+    >>> profile() in PROFILES
+    True
     """
     value = os.environ.get("COURSE_PROFILE") or "full"
     if value not in PROFILES:
@@ -32,7 +40,14 @@ def profile():
 
 
 def fall_back():
-    """Go on in the lite profile, because the full data cannot be had."""
+    """Go on in the lite profile, because the full data cannot be had.
+
+    Examples
+    --------
+    >>> fall_back()  # doctest: +SKIP
+    >>> profile()  # doctest: +SKIP
+    'lite'
+    """
     global _fallen_back
     _fallen_back = True
 
@@ -40,61 +55,179 @@ def fall_back():
 def seed():
     """Seed of this session: ``$COURSE_SEED``, or else the one given to `helpers.setup`.
 
+    Returns
+    -------
+    int, 0 <= seed < 2**32
+
     Raises
     ------
     ValueError
-        If ``$COURSE_SEED`` is not a whole number from 0 to 2**32 - 1.
+        If ``$COURSE_SEED`` is not a whole number in that range.
+
+    Examples
+    --------
+    >>> 0 <= seed() < SEEDS
+    True
     """
     value = os.environ.get("COURSE_SEED")
     if not value:
         return _seed
-    if not value.isdecimal() or int(value) >= 2**32:
-        raise ValueError(f"COURSE_SEED must be a whole number from 0 to 4294967295, not {value!r}")
+    if not value.isdecimal() or int(value) >= SEEDS:
+        raise ValueError(f"COURSE_SEED must be a whole number from 0 to {SEEDS - 1}, not {value!r}")
     return int(value)
 
 
 def set_seed(value):
-    """Set the seed of this session, unless ``$COURSE_SEED`` takes its place."""
+    """Set the seed of this session; where ``$COURSE_SEED`` is set, that one still counts.
+
+    Parameters
+    ----------
+    value : int, 0 <= value < 2**32
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> set_seed(-1)
+    Traceback (most recent call last):
+        ...
+    ValueError: seed must be a whole number from 0 to 4294967295, not -1
+    """
     global _seed
-    _seed = value
+    try:
+        # operator.index takes NumPy's whole numbers too; it would take True as 1
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number < SEEDS:
+        raise ValueError(f"seed must be a whole number from 0 to {SEEDS - 1}, not {value!r}")
+    _seed = number
 
 
 def data_folder():
     """Folder that a class shares its data in, ``$COURSE_DATA``, or None.
 
-    A relative path starts at the repository, and ``~`` is the home folder.
+    Examples
+    --------
+    >>> data_folder()  # doctest: +SKIP
+    PosixPath('/media/lab/course')
     """
-    value = os.environ.get("COURSE_DATA")
-    return ROOT / Path(value).expanduser() if value else None
+    return _path("COURSE_DATA")
 
 
 def models_folder():
     """Folder of the checkpoints that this person trained: ``data/models``.
 
     ``$COURSE_MODELS`` takes its place in tests.
+
+    Examples
+    --------
+    >>> models_folder().is_absolute()
+    True
     """
-    return Path(os.environ.get("COURSE_MODELS") or ROOT / "data" / "models")
+    return _path("COURSE_MODELS") or ROOT / "data" / "models"
 
 
 def figures_folder():
-    """Where named figures are saved: ``$COURSE_FIGURES``, by default ``build/figures``."""
-    return ROOT / Path(os.environ.get("COURSE_FIGURES") or "build/figures")
+    """Where named figures are saved: ``$COURSE_FIGURES``, by default ``build/figures``.
+
+    Examples
+    --------
+    >>> figures_folder().is_absolute()
+    True
+    """
+    return _path("COURSE_FIGURES") or ROOT / "build" / "figures"
 
 
 def record_file():
-    """File that measured numbers are recorded in, ``$COURSE_RECORD``, or None."""
-    value = os.environ.get("COURSE_RECORD")
-    return Path(value) if value else None
+    """File that measured numbers are recorded in, ``$COURSE_RECORD``, or None.
+
+    Examples
+    --------
+    >>> record_file()  # doctest: +SKIP
+    PosixPath('/home/me/course/build/record.jsonl')
+    """
+    return _path("COURSE_RECORD")
+
+
+def _path(variable):
+    """Return a path from the environment, or None: ``~`` is the home folder, ROOT the start."""
+    value = os.environ.get(variable)
+    # not Path.expanduser, which raises for a user that does not exist
+    return ROOT / os.path.expanduser(value) if value else None
 
 
 def interactive():
-    """True when a person runs the cells; False under pytest, `run` and the other commands."""
+    """Whether a person watches: False under pytest, and in notebooks that a command runs.
+
+    Examples
+    --------
+    >>> interactive()  # this example runs under pytest
+    False
+    """
     return not (os.environ.get("PYTEST_CURRENT_TEST") or os.environ.get("COURSE_RUN"))
 
 
 def progress_bar(total, description, show=True):
-    """Make a tqdm bar that leaves nothing behind; invisible unless a person is watching."""
+    """Make a tqdm bar that leaves nothing behind; invisible unless a person is watching.
+
+    Parameters
+    ----------
+    total : int
+    description : str
+    show : bool
+        False makes it invisible in any case.
+
+    Examples
+    --------
+    >>> with progress_bar(3, "epochs") as bar:
+    ...     bar.update()
+    """
     # not tqdm.auto, which prints a warning where ipywidgets is missing
     from tqdm import tqdm
 
     return tqdm(total=total, desc=description, leave=False, disable=not (show and interactive()))
+
+
+def keras_settings_fault():
+    """One sentence on a ``keras.json`` that Keras cannot be imported with, or None.
+
+    Looked for before the import, because Keras stops at such a file with an error that does not
+    name it, for example ``'list' object has no attribute 'get'``.
+
+    Examples
+    --------
+    >>> keras_settings_fault()  # doctest: +SKIP
+    "Keras cannot use /home/me/.keras/keras.json: floatx must be one of ..."
+    """
+    path = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")) / "keras.json"
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None  # Keras takes no notice of a file that is not JSON
+    except OSError as error:
+        fault = f"it cannot be read ({error.strerror})"
+    else:
+        fault = _fault(settings)
+    advice = "Delete that file: the course sets what it needs itself."
+    return fault and f"Keras cannot use {path}: {fault}. {advice}"
+
+
+def _fault(settings):
+    """Return what is wrong with the content of a keras.json, or None: as Keras checks it."""
+    if not isinstance(settings, dict):
+        return f"it holds {settings!r} where settings in braces must be"
+    choices = {
+        "floatx": ("float16", "float32", "float64"),
+        "image_data_format": ("channels_last", "channels_first"),
+    }
+    for name, allowed in choices.items():
+        value = settings.get(name, allowed[0])
+        if value not in allowed:
+            return f"{name} must be one of {allowed}, not {value!r}"
+    if not isinstance(settings.get("epsilon", 1e-7), float):
+        return f"epsilon must be a number like 1e-07, not {settings['epsilon']!r}"
+    return None

@@ -1,7 +1,12 @@
-"""The notebooks as they are stored: executed in order, clean, with alt text and their minutes."""
+"""The notebooks as they are stored: executed in order, clean, readable, and with their minutes.
+
+CONTRIBUTING.md says how a notebook is written; these rules are what a computer can see of it, and
+each failure says what to do.
+"""
 
 import ast
 import re
+import statistics
 import symtable
 
 import pytest
@@ -10,10 +15,10 @@ from helpers.course import notebooks, release, run
 
 MOST_BYTES = 2_000_000
 PRIORITIES = {"must", "should", "extra"}
+EDIT = "metadata of a cell: the gear symbol beside it in JupyterLab"
 
-CORE = sorted(notebooks.FOLDER.glob("[0-9][0-9]_*.ipynb"))
-ALL = sorted(notebooks.FOLDER.rglob("*.ipynb"))
-ALL = [path for path in ALL if ".ipynb_checkpoints" not in path.parts]
+CORE = notebooks.find()
+ALL = notebooks.find(everything=True)
 
 
 def by_name(paths):
@@ -26,58 +31,125 @@ def outputs(notebook):
             yield f"In [{number}]", output
 
 
+def again(path):
+    return f"execute it again: python -m helpers.course run {path.stem} --inplace"
+
+
+def length(cell):
+    return len(cell.source.splitlines())
+
+
+def test_every_notebook_is_found_by_the_commands():
+    stored = [p for p in notebooks.FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    lost = sorted(path.name for path in set(stored) - set(ALL))
+    assert not lost, f"name {lost} like 08_altered_digits.ipynb, in notebooks or notebooks/further"
+    numbers = [path.name[:2] for path in ALL]
+    assert len(set(numbers)) == len(numbers), f"two notebooks have one number: {numbers}"
+
+
+# --- what was stored
+
+
 @by_name(ALL)
 def test_every_code_cell_was_executed_in_order(path):
     counts = [cell.execution_count for cell in notebooks.code_cells(notebooks.read(path))]
-    assert counts == list(range(1, len(counts) + 1))
+    assert counts == list(range(1, len(counts) + 1)), (
+        f"the cells of {path.name} were not run once each, from top to bottom: {again(path)}"
+    )
 
 
 @by_name(ALL)
 def test_outputs_hold_no_stderr_no_error_and_no_widget(path):
     notebook = notebooks.read(path)
-    assert "widgets" not in notebook.metadata
+    assert "widgets" not in notebook.metadata, f"widgets are stored: {again(path)}"
     for where, output in outputs(notebook):
-        assert output.output_type != "error", f"{where}: {output.evalue}"
-        assert output.get("name") != "stderr", f"{where}: {output.text}"
-        assert not [kind for kind in output.get("data", {}) if "widget" in kind], where
+        assert output.output_type != "error", f"{where} raised {output.evalue}: mend the cell"
+        assert output.get("name") != "stderr", (
+            f"{where} wrote to stderr, which students would take for an error: find out why, and "
+            f"mend the cell. {output.text}"
+        )
+        widgets = [kind for kind in output.get("data", {}) if "widget" in kind]
+        assert not widgets, f"{where} shows a widget, which no web page shows: print or draw it"
 
 
 @by_name(ALL)
 def test_outputs_are_as_run_inplace_writes_them(path):
-    notebook, again = notebooks.read(path), notebooks.read(path)
-    assert run.normalise(again) == notebook, f"python -m helpers.course run {path.stem} --inplace"
+    notebook, normal = notebooks.read(path), notebooks.read(path)
+    assert run.normalise(normal) == notebook, f"saved by another program: {again(path)}"
 
 
 @by_name(ALL)
 def test_every_picture_has_alt_text(path):
     pictures = 0
     for where, output in outputs(notebooks.read(path)):
-        kinds = [kind for kind in output.get("data", {}) if kind.startswith("image/")]
-        for kind in kinds:
+        for kind in [kind for kind in output.get("data", {}) if kind.startswith("image/")]:
             alt = output.metadata.get(kind, {}).get("alt", "")
-            assert len(alt.split()) >= 4, f"{where}: {alt!r} says too little"
-            assert output.data["text/plain"].split() == alt.split(), where
+            assert len(alt.split()) >= 4, (
+                f"{where}: the alt text {alt!r} says too little. Show the figure with "
+                "plotting.show(figure, alt), and tell somebody who cannot see it what it shows"
+            )
+            assert output.data["text/plain"].split() == alt.split(), (
+                f"{where}: text/plain must hold the same words as the alt text: {again(path)}"
+            )
             pictures += 1
-    assert pictures, "a notebook shows at least one picture"
+    assert pictures, f"{path.name} shows no picture: draw what it found"
+
+
+@by_name(ALL)
+def test_shown_pictures_are_in_the_repository(path):
+    """A notebook opens with a figure of the folder figures/ that it saves itself."""
+    for cell in notebooks.read(path).cells:
+        if cell.cell_type == "markdown":
+            for alt, name in re.findall(r"!\[(.*?)\]\((?!attachment:)(.+?)\)", cell.source):
+                assert (path.parent / name).resolve().is_file(), (
+                    f"{name} does not exist: save it with plotting.show(figure, alt, name), and "
+                    f"run {path.stem} --inplace in the full profile"
+                )
+                assert alt, f"{name} has no alt text: write it between the brackets of ![]"
+
+
+# --- how it reads
 
 
 @by_name(ALL)
 def test_minutes_are_stated_to_the_reader_and_to_the_commands(path):
     notebook = notebooks.read(path)
-    stated = notebook.metadata["course"]
+    stated = notebook.metadata.get("course", {})
+    assert {"minutes", "run_minutes"} <= stated.keys(), (
+        f'{path.name}: its metadata must hold {{"course": {{"minutes": …, "run_minutes": …}}}}: '
+        "what a class needs, and what run measures"
+    )
     first = notebook.cells[0]
-    assert first.cell_type == "markdown"
+    assert first.cell_type == "markdown", f"{path.name} must open with a cell of text"
     for minutes in (stated["minutes"], stated["run_minutes"]):
-        assert re.search(rf"\b{minutes} minutes?\b", first.source), f"{minutes} minutes"
+        assert re.search(rf"\b{minutes} minutes?\b", first.source), (
+            f"say '{minutes} minutes' in the first cell of {path.name}: its metadata says so"
+        )
 
 
 @by_name(ALL)
 def test_cells_are_few_and_short_and_the_file_is_small(path):
     notebook = notebooks.read(path)
-    assert 25 <= len(notebook.cells) <= 60
-    for number, cell in enumerate(notebooks.code_cells(notebook), 1):
-        assert len(cell.source.splitlines()) <= 20, f"In [{number}]"
-    assert path.stat().st_size < MOST_BYTES
+    cells = notebooks.code_cells(notebook)
+    assert 25 <= len(notebook.cells) <= 60, (
+        f"{path.name} has {len(notebook.cells)} cells: 30 to 45 fit a class, 25 to 60 are allowed"
+    )
+    for number, cell in enumerate(cells, 1):
+        assert length(cell) <= 20, (
+            f"In [{number}] has {length(cell)} lines, and 20 is an alarm: split it, or move the "
+            f"drawing to helpers/chapters/chapter_{path.name[:2]}.py"
+        )
+    longest = sorted(range(len(cells)), key=lambda place: -length(cells[place]))
+    over = [f"In [{place + 1}]: {length(cells[place])}" for place in longest]
+    median = statistics.median_low(length(cell) for cell in cells)
+    assert median <= 8, (
+        f"half of the code cells must have eight lines or fewer; the median is {median}. A cell "
+        "shows one thing: load, or compute, or draw, or claim. Lines of the longest: "
+        + ", ".join(over[:8])
+    )
+    assert path.stat().st_size < MOST_BYTES, (
+        f"{path.name} has {path.stat().st_size / 1e6:.1f} MB: draw fewer or smaller pictures"
+    )
 
 
 @by_name(ALL)
@@ -85,42 +157,102 @@ def test_every_cell_has_one_priority(path):
     notebook = notebooks.read(path)
     for place, cell in enumerate(notebook.cells):
         tags = notebooks.tags(cell)
-        assert len(tags & PRIORITIES) == 1, f"cell at place {place}: {sorted(tags)}"
+        assert len(tags & PRIORITIES) == 1, (
+            f"the cell at place {place} of {path.name} has the tags {sorted(tags)}: give it one of "
+            f"{sorted(PRIORITIES)} ({EDIT})"
+        )
         if "instructor" in tags:
-            assert cell.cell_type == "markdown", "no code may depend on a cell that students lack"
-    assert "must" in notebooks.tags(notebooks.code_cells(notebook)[0]), "the set-up cell"
-
-
-@by_name(CORE)
-def test_the_must_path_fits_a_class(path):
-    cells = [c for c in notebooks.code_cells(notebooks.read(path)) if "must" in notebooks.tags(c)]
-    assert len(cells) <= 14
-    assert sum(release.is_answer(cell) for cell in cells) == 2
+            assert cell.cell_type == "markdown", (
+                f"the cell at place {place} is code for the instructor: students will lack it"
+            )
+    assert "must" in notebooks.tags(notebooks.code_cells(notebook)[0]), (
+        "the first code cell sets up all others: tag it must"
+    )
 
 
 @by_name(ALL)
-def test_an_answer_is_one_short_function_that_only_its_check_uses(path):
-    cells = notebooks.code_cells(notebooks.read(path))
-    for number, cell in enumerate(cells, 1):
-        if not release.is_answer(cell):
-            continue
-        where = f"{path.name}, In [{number}]"
-        exercise = cell.metadata["course"]["exercise"]
-        assert cell.metadata["course"].keys() == {"exercise", "minutes", "points"}, where
+def test_the_must_path_fits_a_class(path):
+    cells = [c for c in notebooks.code_cells(notebooks.read(path)) if "must" in notebooks.tags(c)]
+    assert len(cells) <= 14, (
+        f"{len(cells)} code cells of {path.name} are tagged must, and a class of 90 minutes gets "
+        "through about a dozen: tag the others should or extra"
+    )
+    exercises = sum(release.is_answer(cell) for cell in cells)
+    if path in CORE:
+        assert exercises == 2, f"{exercises} exercises are tagged must: two fit a class"
+
+
+# --- exercises
+
+
+def exercises(path):
+    """Yield (where, number of the cell, cell) for each answer cell of a notebook."""
+    for number, cell in enumerate(notebooks.code_cells(notebooks.read(path)), 1):
+        if release.is_answer(cell):
+            yield f"{path.name}, In [{number}]", number, cell
+
+
+@by_name(ALL)
+def test_an_answer_cell_says_what_release_and_grading_need(path):
+    for where, _, cell in exercises(path):
+        release.stub(cell, where)  # its own messages name what is malformed
+        course = cell.metadata["course"]
+        assert course.keys() == {"exercise", "minutes", "points"}, (
+            f"{where}: its metadata must hold exercise, minutes and points under 'course' ({EDIT})"
+        )
+        for key in ("minutes", "points"):
+            assert type(course[key]) is int and course[key] > 0, (
+                f"{where}: {key} must be a whole number above 0, not {course[key]!r} ({EDIT})"
+            )
+        expected = {"schema_version": 3, "solution": True, "grade": False, "locked": False}
+        nbgrader = {key: cell.metadata["nbgrader"].get(key) for key in expected}
+        assert nbgrader == expected, f"{where}: nbgrader needs {expected}, not {nbgrader} ({EDIT})"
+        assert course["exercise"].startswith(path.name[:2]), f"{where}: number it after its chapter"
+    names = [cell.metadata["course"]["exercise"] for _, _, cell in exercises(path)]
+    assert len(set(names)) == len(names), (
+        f"{path.name}: each exercise needs its own number: {names}"
+    )
+
+
+@by_name(ALL)
+def test_an_answer_is_one_short_function(path):
+    for where, _, cell in exercises(path):
         for source in (cell.source, release.stub(cell, where)):
             *imports, function = ast.parse(source).body
-            assert isinstance(function, ast.FunctionDef), where
-            assert all(isinstance(line, (ast.Import, ast.ImportFrom)) for line in imports), where
+            assert isinstance(function, ast.FunctionDef), f"{where} must end with its function"
+            assert all(isinstance(line, ast.Import | ast.ImportFrom) for line in imports), (
+                f"{where}: only imports may stand before the function"
+            )
         solution = cell.source.split(release.BEGIN)[1].split(release.END)[0]
-        assert len(solution.strip().splitlines()) <= 10, where
+        lines = len(solution.strip().splitlines())
+        assert lines <= 10, f"{where}: the solution has {lines} lines; ask for less, 10 are most"
+
+
+@by_name(ALL)
+def test_only_its_check_uses_an_answer(path):
+    """So a copy without answers runs to its end."""
+    cells = notebooks.code_cells(notebooks.read(path))
+    for where, number, cell in exercises(path):
+        function = ast.parse(cell.source).body[-1].name
         for later, other in enumerate(cells[number:], number + 1):
-            # a second thing of this name would take the place of the student's function
-            assert not sets(other, function.name), f"{where}: In [{later}] sets {function.name}"
-        users = [other for other in cells if other is not cell and uses(other, function.name)]
-        assert len(users) == 1, f"{where}: {function.name} is used by {len(users)} cells"
-        assert f'check("{exercise}", {function.name})' in users[0].source, where
-        assert users[0].outputs and "✓" in users[0].outputs[0].text, (
-            f"{where}: no ✓ below its check"
+            assert not sets(other, function), (
+                f"{where}: In [{later}] sets {function} again, so a student's function is lost: "
+                "give that another name"
+            )
+        users = [
+            place
+            for place, other in enumerate(cells, 1)
+            if other is not cells[number - 1] and uses(other, function)
+        ]
+        assert len(users) == 1, (
+            f"{where}: {function} is used by the cells {users}, and it must be used by its check "
+            "only: a student without an answer goes on to the next section"
+        )
+        check = cells[users[0] - 1]
+        call = f'check("{cell.metadata["course"]["exercise"]}", {function})'
+        assert call in check.source, f"{where}: In [{users[0]}] must call {call}"
+        assert check.outputs and "✓" in check.outputs[0].get("text", ""), (
+            f"{where}: its check does not say ✓. Mend the solution, and {again(path)}"
         )
 
 
@@ -137,13 +269,3 @@ def uses(cell, name):
     """Whether a cell reads a name that it does not set itself."""
     names = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
     return any(node.id == name for node in names) and not sets(cell, name)
-
-
-@by_name(ALL)
-def test_shown_pictures_are_in_the_repository(path):
-    """A notebook opens with a figure of the folder figures/ that it saves itself."""
-    for cell in notebooks.read(path).cells:
-        if cell.cell_type == "markdown":
-            for alt, name in re.findall(r"!\[(.*?)\]\((?!attachment:)(.+?)\)", cell.source):
-                assert (path.parent / name).resolve().is_file(), name
-                assert alt, f"{name} has no alt text"

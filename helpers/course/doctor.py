@@ -10,10 +10,11 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-from helpers import data
+from helpers import session
 from helpers.course import notebooks
 from helpers.session import ROOT
 
@@ -26,34 +27,42 @@ REFERENCE_SPEED = 6000.0
 MEMORY_NEEDED, MEMORY_WANTED = 2e9, 4e9  # bytes
 DISK_NEEDED = 1e9  # bytes: downloads, trained networks, executed copies
 WINDOWS_PATH = 70  # characters
+KERNEL_TIMEOUT = 60  # seconds
 INSTALL = "python -m pip install -r requirements.txt"
 WHO_ARE_YOU = "import sys; print(sys.prefix); import helpers; print(helpers.__file__)"
 
 
 def add_parser(commands):
-    parser = commands.add_parser("doctor", help="check this computer before a lesson")
-    parser.set_defaults(main=main)
+    """Say what the command takes."""
+    commands.add_parser("doctor").set_defaults(main=main)
 
 
 def main(arguments):
+    """Run the command: every check, whatever the others found, then the measurement."""
     missing = False
-    for check in (packages, kernel, datasets, memory, disk, path_length):
+    for check in CHECKS:
         for sign, sentence in _lines(check):
             print(f"{sign} {sentence}", flush=True)
             missing |= sign == MISSING
     if missing:
         raise SystemExit(f"Mend every line with {MISSING}, then call the doctor again.")
     print("Measuring for ten seconds …", flush=True)
-    for line in minutes_here(training_speed()):
+    try:
+        speed = training_speed()
+    except ImportError as error:  # installed, but not for this computer
+        raise SystemExit(f"{MISSING} TensorFlow cannot be imported: {error}") from error
+    for line in minutes_here(speed):
         print(line)
 
 
 def _lines(check):
-    """Yield the lines of a check; where it needs a package that is missing, that is its line."""
+    """Yield the lines of a check; what ends it before its time is a line too."""
     try:
         yield from check()
     except ModuleNotFoundError as error:
         yield MISSING, f"{error.name} is not installed: {INSTALL}"
+    except (ImportError, OSError, notebooks.UsageError) as error:
+        yield MISSING, f"{check.__name__} could not be looked at: {error}"
 
 
 def packages():
@@ -77,32 +86,36 @@ def packages():
         yield GOOD, f"{len(pins)} packages as requirements.txt has them"
 
 
+def keras_settings():
+    """Look for a file of settings that Keras cannot be imported with."""
+    if fault := session.keras_settings_fault():
+        yield MISSING, fault
+
+
 def kernel():
     """Start the Python that notebooks get, where they get it, and ask it who it is."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
+    mend = "python -m ipykernel install --sys-prefix"
     try:
         python = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
-        yield MISSING, "no kernel is named python3: python -m ipykernel install --sys-prefix"
+        yield MISSING, f"no kernel is named python3: {mend}"
         return
     if not os.path.isabs(python):
         python = sys.executable  # so does Jupyter
-    try:
+    answer = ""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         answer = subprocess.run(
             [python, "-c", WHO_ARE_YOU],
             cwd=notebooks.FOLDER,
             capture_output=True,
             text=True,
+            timeout=KERNEL_TIMEOUT,
         ).stdout
-    except OSError:
-        answer = ""
     prefix, *helpers_file = answer.splitlines() or [""]
     if prefix != sys.prefix:
-        yield (
-            MISSING,
-            f"notebooks get another Python, {python}: python -m ipykernel install --sys-prefix",
-        )
+        yield MISSING, f"notebooks get another Python, {python}: {mend}"
     elif not helpers_file or Path(helpers_file[0]).parent.resolve() != ROOT / "helpers":
         found = helpers_file[0] if helpers_file else "none"
         yield (
@@ -113,15 +126,56 @@ def kernel():
         yield GOOD, f"notebooks get {python} and the helpers of this folder"
 
 
+def folders():
+    """Look for folders that cannot be written, and for checkpoints that cannot be read."""
+    written = (notebooks.FOLDER, ROOT / "data" / "cache", notebooks.BUILD, session.models_folder())
+    # a folder that does not exist yet will be made in the nearest one that does
+    nearest = [next(p for p in (path, *path.parents) if p.exists()) for path in written]
+    closed = {}
+    for folder in dict.fromkeys(nearest):
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            closed[folder] = error.strerror
+    for folder, reason in closed.items():
+        yield (
+            MISSING,
+            f"nothing can be written in {folder} ({reason}): copy the course to a folder of yours",
+        )
+    if not closed:
+        yield GOOD, "downloads, checkpoints and notebooks can be written"
+    for path, reason in _unreadable(session.models_folder()):
+        yield MISSING, f"{path} cannot be read ({reason}): delete it, it will be trained again"
+
+
+def _unreadable(folder):
+    """Yield (path, reason) for each folder and checkpoint below a folder that cannot be opened."""
+    if not folder.exists():
+        return
+    refused = []
+    for place, _, names in os.walk(folder, onerror=refused.append):
+        for name in names:
+            try:
+                (Path(place) / name).open("rb").close()
+            except OSError as error:
+                refused.append(error)
+    for error in refused:
+        yield error.filename, error.strerror
+
+
 def datasets():
     """Name the rung of the data ladder on which each dataset stands."""
-    for name, source in data.SOURCES.items():
-        rung, _, notes = data.locate(name, download=False)
-        for note in notes:
+    from helpers import data
+
+    core = set().union(*(notebooks.datasets(notebooks.read(path)) for path in notebooks.find()))
+    for name in data.names():
+        source = data.describe(name)
+        found = data.locate(name)
+        for note in found.notes:
             yield WARNING, note
-        if rung:
-            yield GOOD, f"{source.title}: {rung}, verified"
-        elif data._answers(source.url):
+        if found.rung:
+            yield GOOD, f"{source.title}: {found.rung}, verified"
+        elif (reason := data.why_unreachable(name)) is None:
             yield (
                 WARNING,
                 f"{source.title}: will be downloaded ({source.size}) at its first use. Do it "
@@ -129,13 +183,13 @@ def datasets():
             )
         else:
             yield (
-                MISSING,
-                f"{source.title}: nothing here, and its source does not answer. Connect to the "
-                f"network, or set COURSE_DATA to a folder with {source.file}; without it the "
-                "lesson runs on the small sample.",
+                MISSING if name in core else WARNING,
+                f"{source.title}: not on this computer. {reason} Connect to the network, or set "
+                f"COURSE_DATA to a folder with {source.file}; without it the lesson runs on the "
+                "small sample.",
             )
         try:
-            data._sample(source)
+            data.read_sample(name)
         except FileNotFoundError as error:
             yield MISSING, str(error)
 
@@ -164,8 +218,14 @@ def disk():
 
 
 def path_length():
-    """Warn of a path that breaks the installation of TensorFlow on Windows."""
-    if os.name == "nt" and len(str(ROOT)) > WINDOWS_PATH:
+    """Warn of a path that breaks the installation of TensorFlow on Windows.
+
+    Examples
+    --------
+    >>> list(path_length())  # doctest: +SKIP
+    [('!', 'the path of this folder has 85 characters; over 70, Windows may refuse ...')]
+    """
+    if platform.system() == "Windows" and len(str(ROOT)) > WINDOWS_PATH:
         yield (
             WARNING,
             f"the path of this folder has {len(str(ROOT))} characters; over {WINDOWS_PATH}, "
@@ -173,13 +233,22 @@ def path_length():
         )
 
 
+CHECKS = (packages, keras_settings, kernel, folders, datasets, memory, disk, path_length)
+
+
 def training_speed(seconds=8.0):
-    """Train the reference network on the sample for a while: images per second."""
-    from helpers import models
+    """Train the reference network on the sample for a while.
+
+    Returns
+    -------
+    float
+        Images per second.
+    """
+    from helpers import data, models
 
     with contextlib.redirect_stdout(io.StringIO()):
-        dataset = data.load("mnist", "lite")
-    model = models.build_cnn()
+        dataset = data.load(profile="lite")
+    model = models.build_cnn(dataset.x_train.shape[1:], len(dataset.class_names))
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", jit_compile=False)
 
     def epoch():
@@ -194,7 +263,18 @@ def training_speed(seconds=8.0):
 
 
 def minutes_here(speed):
-    """Turn the minutes that each notebook states into minutes on this computer."""
+    """Yield lines that turn the minutes which each notebook states into minutes here.
+
+    Parameters
+    ----------
+    speed : float
+        What `training_speed` measured.
+
+    Examples
+    --------
+    >>> next(minutes_here(3000.0))
+    'Training runs at 3,000 images per second, 0.5 times the speed of the computer ...'
+    """
     factor = REFERENCE_SPEED / speed
     yield (
         f"Training runs at {speed:,.0f} images per second, {1 / factor:.1f} times the speed of the "

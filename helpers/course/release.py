@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import os
 import re
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 from helpers.course import notebooks
@@ -18,21 +21,46 @@ CONTENTS = (
     "README.md",
     "LICENSE",
     "requirements.txt",
+    "constraints.txt",
     "pyproject.toml",
     ".gitignore",
     ".devcontainer",
     ".binder",
 )
-NOT_COPIED = ("__pycache__", "cache", "models", "*.part")
-MARK = ".made-by-release"
+
+# What running the course leaves behind, by name or, after a "/", by path: it is never copied, and
+# it may lie in a copy that is replaced. Nothing that a person writes belongs here.
+LEFT_BY_RUNNING = (
+    "/build",
+    "/data/cache",
+    "/data/models",
+    ".venv",
+    "__pycache__",
+    ".ipynb_checkpoints",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    "*.egg-info",
+    ".*.part",
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
+)
+
+# Lies in each copy: the SHA-256 of every file that `release` wrote there.
+MANIFEST = ".made-by-release"
+NAMES_SHOWN = 3
 
 ANSWER = re.compile(r"# ANSWER (\d\d-\d+)")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+# wider than BEGIN and END: a marker with a slip of the pen must stop the release, not leak
+MARKER = re.compile(r"\b(BEGIN|END)[\s_-]*SOLUTION\b", re.IGNORECASE)
 STUB = "raise NotImplementedError  # your lines take the place of this one"
 
 
 def add_parser(commands):
-    parser = commands.add_parser("release", help="make the students' copy, without solutions")
+    """Say what the command takes."""
+    parser = commands.add_parser("release")
     parser.add_argument(
         "--to",
         type=Path,
@@ -44,7 +72,8 @@ def add_parser(commands):
 
 
 def main(arguments):
-    target = arguments.to.resolve()
+    """Run the command."""
+    target = arguments.to.expanduser().resolve()
     count = release(target)
     print(f"{count} notebooks without solutions, and what they need, are in {target}")
 
@@ -55,7 +84,7 @@ def release(target):
     Parameters
     ----------
     target : Path, absolute
-        A folder that does not exist, is empty, or was made by an earlier release.
+        A folder that does not exist, is empty, or is as an earlier release wrote it.
 
     Returns
     -------
@@ -64,48 +93,122 @@ def release(target):
 
     Raises
     ------
-    ValueError
-        If the folder holds anything else or lies inside the course, or an answer cell is
-        malformed: then the message names the notebook and the cell.
+    UsageError
+        If the folder holds anything that this command did not write, or lies inside the course;
+        if this course is itself a students' copy; or if an answer cell is malformed: then the
+        message names the notebook and the cell.
+    OSError
+        If the copy cannot be written; then the folder is as it was.
     """
+    _check_source()
     _check_target(target)
     paths = notebooks.find(everything=True)
     copies = {path: students_copy(notebooks.read(path), path.name) for path in paths}
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        temporary.mkdir()
-        (temporary / MARK).write_text("python -m helpers.course release made this folder.\n")
         for name in CONTENTS:
-            _copy(ROOT / name, temporary / name)
+            for path in _files(ROOT, ROOT / name):
+                new = temporary / path
+                new.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / path, new)
         for path, notebook in copies.items():
-            folder = temporary / "notebooks" / path.parent.relative_to(notebooks.FOLDER)
-            notebooks.write(notebook, folder / path.name)
+            notebooks.write(notebook, temporary / "notebooks" / path.relative_to(notebooks.FOLDER))
+        manifest = {"command": "python -m helpers.course release", "files": _digests(temporary)}
+        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _replace(target, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return len(paths)
 
 
+def _check_source():
+    if (ROOT / MANIFEST).exists():
+        raise notebooks.UsageError(
+            f"{ROOT} is a students' copy itself, made by release: there are no solutions to take "
+            "out. Call release in the teacher's edition."
+        )
+
+
 def _check_target(target):
+    """Refuse a folder that holds anything which this command did not write."""
     if target.is_relative_to(ROOT) and not target.is_relative_to(ROOT / "build"):
         raise notebooks.UsageError(
             f"--to must be outside the course or inside build/, not {target}"
         )
-    if target.exists() and not target.is_dir():
-        raise notebooks.UsageError(f"--to must be a folder; {target} is a file")
-    if target.exists() and any(target.iterdir()) and not (target / MARK).exists():
+    nearest = next(path for path in (target, *target.parents) if path.exists())
+    if not nearest.is_dir():
+        raise notebooks.UsageError(f"--to must be a folder; {nearest} is a file")
+    if nearest != target or not any(target.iterdir()):
+        return
+    advice = "Choose another folder, or empty it yourself."
+    try:
+        written = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except FileNotFoundError:
         raise notebooks.UsageError(
-            f"--to must be empty or made by release; {target} holds other files. "
-            "Choose another folder, or empty it yourself."
+            f"--to must be empty or made by release; {target} holds other files. {advice}"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise notebooks.UsageError(
+            f"--to must be as release wrote it; {target} was made by an older release, which noted "
+            f"no files, so nobody knows what was changed there since. {advice}"
+        ) from None
+    if differences := list(_differences(written, _digests(target))):
+        raise notebooks.UsageError(
+            f"somebody worked in {target}: {'; '.join(differences)}. {advice}"
         )
 
 
-def _copy(source, target):
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(*NOT_COPIED))
-    elif source.exists():
-        shutil.copy2(source, target)
+def _differences(written, found):
+    """Yield phrases such as ``"2 files changed (a.ipynb, b.ipynb)"``."""
+    kinds = {
+        "added": sorted(found.keys() - written.keys()),
+        "changed": sorted(p for p in found.keys() & written.keys() if found[p] != written[p]),
+        "deleted": sorted(written.keys() - found.keys()),
+    }
+    for kind, paths in kinds.items():
+        if paths:
+            more = [f"and {len(paths) - NAMES_SHOWN} more"] if len(paths) > NAMES_SHOWN else []
+            files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+            yield f"{files} {kind} ({', '.join([*paths[:NAMES_SHOWN], *more])})"
+
+
+def _digests(folder):
+    """Return {path: SHA-256} of the files of a copy, but for its manifest."""
+    digests = {}
+    for path in _files(folder):
+        if path.as_posix() != MANIFEST:
+            whole = folder / path
+            # a link is a file that somebody added, wherever it points to
+            content = os.readlink(whole).encode() if whole.is_symlink() else whole.read_bytes()
+            digests[path.as_posix()] = hashlib.sha256(content).hexdigest()
+    return digests
+
+
+def _files(root, start=None):
+    """Yield the files below `start`, relative to `root`, without what `LEFT_BY_RUNNING` names."""
+    start = start or root
+    if start != root and left_by_running(start.relative_to(root)):
+        return
+    if start.is_dir() and not start.is_symlink():
+        for path in sorted(start.iterdir()):
+            yield from _files(root, path)
+    elif start.exists() or start.is_symlink():
+        yield start.relative_to(root)
+
+
+def left_by_running(path):
+    """Whether a path, relative to the course, is made by running it and by no person.
+
+    Examples
+    --------
+    >>> left_by_running(Path("data/models")), left_by_running(Path("helpers/models"))
+    (True, False)
+    """
+    return any(
+        fnmatch(f"/{path.as_posix()}" if pattern.startswith("/") else path.name, pattern)
+        for pattern in LEFT_BY_RUNNING
+    )
 
 
 def _replace(target, new):
@@ -133,25 +236,38 @@ def students_copy(notebook, name):
 
     Raises
     ------
-    ValueError
-        If an answer cell is malformed.
+    UsageError
+        If an answer cell is malformed, or a solution stands anywhere else.
     """
     notebook = copy.deepcopy(notebook)
+    notebook.cells = [cell for cell in notebook.cells if "instructor" not in notebooks.tags(cell)]
     for number, cell in enumerate(notebooks.code_cells(notebook), 1):
         cell.outputs, cell.execution_count = [], None
         if is_answer(cell):
             cell.source = stub(cell, f"{name}, code cell {number}")
             cell.metadata.pop("jupyter", None)  # it folds the solution
-    notebook.cells = [cell for cell in notebook.cells if "instructor" not in notebooks.tags(cell)]
+    for cell in notebook.cells:
+        if cell.cell_type != "code" and (found := MARKER.search(cell.source)):
+            raise notebooks.UsageError(
+                f"{name}: {found[0]!r} stands in a cell of text; a solution belongs in a code cell"
+            )
     return notebook
 
 
 def is_answer(cell):
-    """Whether anything in a cell says that it is an answer cell."""
-    return cell.cell_type == "code" and (
+    """Whether anything in a code cell says that it is an answer cell.
+
+    Examples
+    --------
+    >>> from nbformat.v4 import new_code_cell
+    >>> is_answer(new_code_cell("# end solution")), is_answer(new_code_cell("x = 1"))
+    (True, False)
+    """
+    return cell.cell_type == "code" and bool(
         "exercise" in cell.metadata.get("course", {})
         or cell.metadata.get("nbgrader", {}).get("solution", False)
-        or any(mark in cell.source for mark in ("# ANSWER", "BEGIN SOLUTION", "END SOLUTION"))
+        or "# ANSWER" in cell.source
+        or MARKER.search(cell.source)
     )
 
 
@@ -160,11 +276,11 @@ def stub(cell, where):
 
     Raises
     ------
-    ValueError
+    UsageError
         If the first line, the markers or the metadata are not as they must be; `where` opens
         the message.
     """
-    lines = cell.source.splitlines()
+    lines = cell.source.splitlines() or [""]
     exercise = ANSWER.fullmatch(lines[0])
     if not exercise:
         raise notebooks.UsageError(
@@ -176,15 +292,12 @@ def stub(cell, where):
             raise notebooks.UsageError(
                 f"{where}: metadata {key}.{kind} must be {exercise[1]!r}, not {found!r}"
             )
-    places = {
-        mark: [place for place, line in enumerate(lines) if line.strip() == mark]
-        for mark in (BEGIN, END)
-    }
-    if [len(found) for found in places.values()] != [1, 1] or places[BEGIN] > places[END]:
+    marked = [place for place, line in enumerate(lines) if MARKER.search(line)]
+    if [lines[place].strip() for place in marked] != [BEGIN, END]:
         raise notebooks.UsageError(
             f"{where}: there must be one line {BEGIN!r}, and after it one {END!r}"
         )
-    begin, end = places[BEGIN][0], places[END][0]
+    begin, end = marked
     indent = lines[begin][: -len(lines[begin].lstrip())]
     if not indent:
         raise notebooks.UsageError(f"{where}: {BEGIN!r} must stand inside the function, indented")

@@ -1,0 +1,423 @@
+"""The students' copy: nothing leaks into it, and nobody's work is lost when it is made again."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from helpers.course import notebooks, release
+from helpers.course.__main__ import main
+from helpers.session import ROOT
+
+SOLUTION = '''# ANSWER 01-1
+import math
+def area(radius):
+    """Area of a circle."""
+    ### BEGIN SOLUTION
+    square = radius**2
+    return math.pi * square
+    ### END SOLUTION'''
+
+
+def answer(source=SOLUTION, exercise="01-1", grade_id="01-1"):
+    return new_code_cell(
+        source,
+        metadata={
+            "course": {"exercise": exercise, "minutes": 5, "points": 1},
+            "nbgrader": {"solution": True, "grade_id": grade_id},
+            "jupyter": {"source_hidden": True},
+            "tags": ["must", "nbval-ignore-output"],
+        },
+    )
+
+
+def save(name, *cells):
+    path = notebooks.FOLDER / f"{name}.ipynb"
+    notebooks.write(new_notebook(cells=list(cells)), path)
+    return path
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A small course of its own for each test: its root, with two notebooks and some files."""
+    root = tmp_path / "course"
+    for module in (release, notebooks):
+        monkeypatch.setattr(module, "ROOT", root)
+    monkeypatch.setattr(notebooks, "FOLDER", root / "notebooks")
+    monkeypatch.setattr(notebooks, "BUILD", root / "build")
+    for name in (
+        "helpers/models.py",
+        "helpers/__pycache__/models.pyc",
+        "helpers/course/run.py",
+        "data/samples/mnist.npz",
+        "data/pretrained/mnist-cnn.json",
+        "data/cache/mnist.npz",
+        "data/models/full/mine.weights.h5",
+        "requirements.txt",
+        "constraints.txt",
+        "README.md",
+        "TEACHING.md",
+        "CONTRIBUTING.md",
+        "tests/test_release.py",
+        ".gitignore",
+        ".git/config",
+        ".venv/bin/python",
+        "build/01_a.ipynb",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    save("01_a", new_markdown_cell("# a"), answer())
+    save("further/07_b", new_code_cell("print(2)"))
+    return root
+
+
+@pytest.fixture
+def copy(course, tmp_path):
+    """A students' copy of the small course."""
+    release.release(tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def objection(target):
+    with pytest.raises(SystemExit) as stop:
+        main(["release", "--to", str(target)])
+    assert "\n" not in stop.value.code
+    return stop.value.code
+
+
+def content(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+# --- what is in a copy
+
+
+def test_a_copy_holds_what_students_need_and_nothing_else(copy):
+    assert set(content(copy)) == {
+        "helpers/models.py",
+        "helpers/course/run.py",
+        "data/samples/mnist.npz",
+        "data/pretrained/mnist-cnn.json",
+        "requirements.txt",
+        "constraints.txt",
+        "README.md",
+        ".gitignore",
+        "notebooks/01_a.ipynb",
+        "notebooks/further/07_b.ipynb",
+        release.MANIFEST,
+    }
+    assert {path.name for path in copy.parent.iterdir()} == {"course", "copy"}  # nothing half-made
+
+
+def test_a_copy_can_be_installed_and_leaves_no_result_behind():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    needed = [line.split()[1] for line in lines if line.startswith(("-c ", "-r "))]
+    assert {*needed, "pyproject.toml"} <= set(release.CONTENTS)
+    for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines():
+        assert release.left_by_running(Path(line.strip("/"))), (
+            f"git ignores {line!r}: name it in LEFT_BY_RUNNING of release.py, or it is copied"
+        )
+
+
+def test_solutions_notes_and_outputs_are_taken_out(course, tmp_path, capsys):
+    save(
+        "01_a",
+        new_markdown_cell("# a"),
+        new_markdown_cell("ask this", metadata={"tags": ["must", "instructor"]}),
+        answer(),
+        new_code_cell("print(1)", execution_count=2, outputs=[new_output("stream", text="1")]),
+    )
+    main(["release", "--to", str(tmp_path / "copy")])
+    assert "2 notebooks" in capsys.readouterr().out
+    title, released, code = notebooks.read(tmp_path / "copy" / "notebooks" / "01_a.ipynb").cells
+    assert title.source == "# a"
+    assert released.source.splitlines() == [
+        "# ANSWER 01-1",
+        "import math",
+        "def area(radius):",
+        '    """Area of a circle."""',
+        f"    {release.STUB}",
+    ]
+    kept = {key: value for key, value in answer().metadata.items() if key != "jupyter"}
+    assert released.metadata == kept  # the tags among them
+    assert (code.outputs, code.execution_count) == ([], None)
+
+
+def test_a_stub_raises_until_it_is_answered():
+    names = {}
+    exec(release.stub(answer(), "here"), names)
+    with pytest.raises(NotImplementedError):
+        names["area"](1)
+
+
+BARE = "### BEGIN SOLUTION\nx = 1\n### END SOLUTION"
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (answer(SOLUTION.replace("# ANSWER 01-1", "# answer 01-1")), "first line"),
+        (answer(SOLUTION.replace("    ### BEGIN SOLUTION\n", "")), "BEGIN SOLUTION"),
+        (answer(SOLUTION.replace("    ### END SOLUTION", "")), "END SOLUTION"),
+        (answer(SOLUTION + "\n    ### END SOLUTION"), "END SOLUTION"),
+        (answer(SOLUTION + "\n" + SOLUTION), "END SOLUTION"),
+        (answer(SOLUTION.replace("### BEGIN", "##BEGIN")), "one line '### BEGIN SOLUTION'"),
+        (answer("# ANSWER 01-1\n" + BARE), "inside"),
+        (answer(""), "first line"),
+        (answer(exercise="01-2"), "course.exercise"),
+        (answer(grade_id="01-2"), "nbgrader.grade_id"),
+        (new_code_cell(SOLUTION), "course.exercise"),
+        (new_code_cell("# ANSWER 01-1\ndef area(r):\n    return 3.14 * r**2"), "course.exercise"),
+        (new_code_cell(BARE), "first line must be like '# ANSWER 05-2', not '### BEGIN SOLUTION'"),
+        (new_code_cell("# begin solution\nx = 1\n# end solution"), "first line"),
+    ],
+)
+def test_a_malformed_answer_cell_is_named_and_nothing_is_written(course, tmp_path, cell, message):
+    save("01_a", new_code_cell("1"), cell)
+    line = objection(tmp_path / "copy")
+    assert re.match(r"error: 01_a\.ipynb, code cell 2: ", line) and message in line
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_solution_in_a_cell_of_text_does_not_leak(course, tmp_path):
+    save("01_a", new_markdown_cell(f"```python\n{SOLUTION}\n```"))
+    assert "01_a.ipynb: 'BEGIN SOLUTION' stands in a cell of text" in objection(tmp_path / "copy")
+
+
+# --- what a second release may replace
+
+
+def test_a_copy_that_nobody_changed_is_replaced(course, copy):
+    (course / "README.md").write_text("new")
+    (course / "data" / "samples" / "mnist.npz").unlink()
+    for left in (
+        "helpers/__pycache__/models.pyc",
+        "notebooks/.ipynb_checkpoints/01_a-checkpoint.ipynb",
+        ".venv/bin/python",
+        "build/01_a.ipynb",
+        "build/figures/a.png",
+        "data/cache/mnist.npz",
+        "data/models/full/mine.weights.h5",
+        "digits_backwards.egg-info/PKG-INFO",
+        "notebooks/.01_a.ipynb.123.part",
+        ".DS_Store",
+    ):
+        (copy / left).parent.mkdir(parents=True, exist_ok=True)
+        (copy / left).write_text("made by running the course")
+    main(["release", "--to", str(copy)])
+    assert (copy / "README.md").read_text() == "new"
+    assert not (copy / "data" / "samples").exists() and not (copy / "build").exists()
+    assert {path.name for path in copy.parent.iterdir()} == {"course", "copy"}
+    assert json.loads((copy / release.MANIFEST).read_text())["files"].keys() == {
+        name for name in content(copy) if name != release.MANIFEST
+    }
+
+
+def edit(copy):
+    (copy / "notebooks" / "01_a.ipynb").write_text("my answers")
+    return "1 file changed (notebooks/01_a.ipynb)"
+
+
+def add(copy):
+    for name in ("notes/a.md", "notes/b.md", "helpers/build/mine.py", "notebooks/my.part", "z"):
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text("ten years of work")
+    return "5 files added (helpers/build/mine.py, notebooks/my.part, notes/a.md, and 2 more)"
+
+
+def delete(copy):
+    (copy / "README.md").unlink()
+    (copy / "helpers" / "models.py").unlink()
+    return "2 files deleted (README.md, helpers/models.py)"
+
+
+def keep_under_git(copy):
+    (copy / ".git").mkdir()
+    (copy / ".git" / "HEAD").write_text("a history")
+    return "1 file added (.git/HEAD)"
+
+
+def link(copy):
+    try:
+        (copy / "data" / "mine").symlink_to(copy.parent)
+    except OSError:
+        pytest.skip("Windows makes links for administrators only")
+    return "1 file added (data/mine)"
+
+
+def everything(copy):
+    return "; ".join([add(copy), edit(copy), delete(copy)])
+
+
+@pytest.mark.parametrize("work", [edit, add, delete, keep_under_git, link, everything])
+def test_a_copy_that_somebody_worked_in_is_kept(copy, work):
+    said = work(copy)
+    before = content(copy)
+    assert objection(copy) == (
+        f"error: somebody worked in {copy}: {said}. Choose another folder, or empty it yourself."
+    )
+    assert content(copy) == before
+
+
+def test_a_copy_of_a_copy_is_as_safe(copy, tmp_path):
+    shutil.copytree(copy, tmp_path / "for_anna")
+    (tmp_path / "for_anna" / "README.md").write_text("hers")
+    assert "1 file changed (README.md)" in objection(tmp_path / "for_anna")
+
+
+@pytest.mark.parametrize("text", ["python -m helpers.course release made this folder.\n", "{}"])
+def test_a_copy_without_a_list_of_its_files_is_kept(copy, text):
+    (copy / release.MANIFEST).write_text(text)
+    assert "made by an older release" in objection(copy)
+    assert (copy / "README.md").exists()
+
+
+def test_a_folder_that_release_did_not_make_is_kept(course, tmp_path):
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    release.release(thesis)  # an empty folder may be filled
+    (thesis / release.MANIFEST).unlink()
+    before = content(thesis)
+    assert "holds other files" in objection(thesis)
+    assert f"{thesis / 'README.md'} is a file" in objection(thesis / "README.md")
+    assert f"{thesis / 'README.md'} is a file" in objection(thesis / "README.md" / "deep" / "er")
+    assert "outside the course" in objection(course / "helpers" / "copy")
+    assert "outside the course" in objection(course)
+    assert content(thesis) == before
+
+
+def test_inside_a_copy_release_says_that_it_is_one(copy, monkeypatch, tmp_path):
+    monkeypatch.setattr(release, "ROOT", copy)
+    assert f"{copy} is a students' copy itself" in objection(tmp_path / "another")
+    assert not (tmp_path / "another").exists()
+
+
+# --- what happens when writing fails
+
+
+def test_a_replacement_that_fails_keeps_the_last_release(copy, monkeypatch):
+    before, steps, replace = content(copy), [], os.replace
+
+    def fail_once(source, target):
+        if Path(target) == copy:
+            steps.append(source)
+            if len(steps) == 1:
+                raise OSError(errno.EACCES, "Access is denied", str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_once)
+    assert "Access is denied" in objection(copy)
+    assert len(steps) == 2 and content(copy) == before
+    assert {path.name for path in copy.parent.iterdir()} == {"course", "copy"}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("step", ["mkdir", "copyfile", "write"])
+def test_a_disk_that_takes_nothing_is_one_line_and_nothing_half_written(
+    copy, monkeypatch, step, code
+):
+    before = content(copy)
+
+    def refuse(*arguments, **settings):
+        raise OSError(code, os.strerror(code), "there")
+
+    place = {"mkdir": Path, "copyfile": shutil, "write": notebooks}[step]
+    monkeypatch.setattr(place, step, refuse)
+    assert objection(copy) == f"error: {os.strerror(code)}: there"
+    assert objection(copy.parent / "new") == f"error: {os.strerror(code)}: there"
+    assert content(copy) == before
+    assert {path.name for path in copy.parent.iterdir()} == {"course", "copy"}
+
+
+# --- the real notebooks
+
+
+@pytest.fixture(scope="module")
+def students(tmp_path_factory):
+    """The students' copy of the real course."""
+    target = tmp_path_factory.mktemp("students") / "copy"
+    release.release(target)
+    return target
+
+
+REAL = notebooks.find(everything=True)
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+def test_only_answers_and_notes_differ_between_the_editions(students, path):
+    theirs = notebooks.read(students / "notebooks" / path.relative_to(notebooks.FOLDER))
+    ours = [c for c in notebooks.read(path).cells if "instructor" not in notebooks.tags(c)]
+    for mine, released in zip(ours, theirs.cells, strict=True):
+        assert notebooks.tags(mine) == notebooks.tags(released)
+        if release.is_answer(mine):
+            assert released.source.count(release.STUB) == 1
+            solution = mine.source.split(release.BEGIN)[1].split(release.END)[0].strip()
+            assert solution not in released.source
+        else:
+            assert released.source == mine.source
+
+
+def test_an_untouched_copy_runs_to_its_end(students, tmp_path):
+    """What is new in a copy are the stubs and their checks: they run here, after the set-up cell.
+
+    Everything else in it is equal to the notebooks themselves (see above), which nbval runs. The
+    networks that a set-up cell trains see 256 images, for nothing here depends on what they know.
+    """
+    script = tmp_path / "untouched.py"
+    script.write_text(UNTOUCHED, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=students / "notebooks",
+        env={**os.environ, "PYTHONPATH": str(students), "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[0] == str(students / "helpers" / "__init__.py")
+    exercises = [
+        cell.metadata["course"]["exercise"]
+        for path in REAL
+        for cell in notebooks.code_cells(notebooks.read(path))
+        if release.is_answer(cell)
+    ]
+    assert exercises
+    printed = re.findall(r"^\W*(\d\d-\d)(?:: |, )(.*)$", done.stdout, re.MULTILINE)
+    assert printed == [(exercise, "not answered yet") for exercise in exercises]
+
+
+UNTOUCHED = """
+import dataclasses, os
+import helpers
+from helpers import data
+from helpers.course import notebooks, release
+
+print(helpers.__file__)
+load = data.load
+
+def load_a_few(*arguments):
+    whole = load(*arguments)
+    return dataclasses.replace(whole, x_train=whole.x_train[:256], y_train=whole.y_train[:256])
+
+data.load = load_a_few
+for path in notebooks.find(everything=True):
+    os.chdir(path.parent)
+    cells, names, answers = notebooks.code_cells(notebooks.read(path)), {}, []
+    for number, cell in enumerate(cells, 1):
+        if release.is_answer(cell):
+            answers.append(cell.metadata["course"]["exercise"])
+        elif number > 1 and not any(f'check("{answer}"' in cell.source for answer in answers):
+            continue
+        exec(compile(cell.source, f"{path.name}, code cell {number}", "exec"), names)
+"""

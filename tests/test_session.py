@@ -1,0 +1,287 @@
+"""The settings of a session, the quiet import of Keras, and `helpers.setup`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import helpers
+from helpers import session
+
+
+def run_python(code, **environment):
+    """Run code in a fresh Python without pytest's and the course's variables."""
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(("COURSE_", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:helpers", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=session.ROOT,
+        env={**bare, **environment},
+    )
+
+
+def last_line(done):
+    assert done.returncode == 1, done.stdout
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """A session in which nothing is set."""
+    for name in [name for name in os.environ if name.startswith("COURSE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(session, "_seed", 0)
+    monkeypatch.setattr(session, "_fallen_back", False)
+    return monkeypatch
+
+
+# --- settings
+
+
+def test_without_variables_the_session_is_that_of_a_student(fresh):
+    assert (session.profile(), session.seed()) == ("full", 0)
+    assert session.data_folder() is None and session.record_file() is None
+    assert session.models_folder() == session.ROOT / "data" / "models"
+    assert session.figures_folder() == session.ROOT / "build" / "figures"
+
+
+def test_a_session_that_fell_back_is_lite_to_its_end(fresh):
+    session.fall_back()
+    assert session.profile() == "lite"
+    fresh.setenv("COURSE_PROFILE", "full")
+    assert session.profile() == "lite"
+
+
+@pytest.mark.parametrize("value", ["fast", "Full", "0"])
+def test_a_wrong_profile_is_named(fresh, value):
+    fresh.setenv("COURSE_PROFILE", value)
+    with pytest.raises(ValueError, match=f"COURSE_PROFILE must be 'full' or 'lite', not '{value}'"):
+        session.profile()
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "1.0", "4294967296"])
+def test_a_wrong_seed_in_the_environment_is_named(fresh, value):
+    fresh.setenv("COURSE_SEED", value)
+    with pytest.raises(
+        ValueError, match=f"COURSE_SEED must be a whole number from 0 to .*, not '{value}'"
+    ):
+        session.seed()
+
+
+@pytest.mark.parametrize("value", ["x", "1", True, None, 1.0, -1, 2**32, 2**40, [1]])
+def test_a_wrong_seed_given_to_setup_is_named_before_anything_is_set(fresh, value):
+    session.set_seed(7)
+    with pytest.raises(ValueError, match=r"^seed must be a whole number from 0 to 4294967295, not"):
+        helpers.setup(seed=value)
+    assert session.seed() == 7
+
+
+def test_the_seed_in_the_environment_takes_the_place_of_the_given_one(fresh):
+    session.set_seed(np.int64(2**32 - 1))
+    assert session.seed() == 2**32 - 1 and type(session.seed()) is int
+    fresh.setenv("COURSE_SEED", "5")
+    assert session.seed() == 5
+    fresh.setenv("COURSE_SEED", "")
+    assert session.seed() == 2**32 - 1
+
+
+def test_folders_start_at_the_repository_or_at_the_home_folder(fresh, tmp_path):
+    readers = {
+        "COURSE_DATA": session.data_folder,
+        "COURSE_MODELS": session.models_folder,
+        "COURSE_FIGURES": session.figures_folder,
+        "COURSE_RECORD": session.record_file,
+    }
+    for variable, read in readers.items():
+        for value, path in {
+            "../shared": session.ROOT / ".." / "shared",
+            "~/shared": Path.home() / "shared",
+            "~nobody-has-this-name": session.ROOT / "~nobody-has-this-name",
+            str(tmp_path): tmp_path,
+        }.items():
+            fresh.setenv(variable, value)
+            assert read() == path, variable
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "True True"),
+        ({"COURSE_RUN": "1"}, "False False"),
+        ({"PYTEST_CURRENT_TEST": "notebook::cell 3"}, "False False"),
+    ],
+)
+def test_a_bar_is_drawn_only_where_a_person_watches(environment, expected):
+    code = (
+        "from helpers import session\n"
+        "assert session.progress_bar(3, 'hidden', show=False).disable\n"
+        "with session.progress_bar(3, 'epochs') as bar:\n"
+        "    print(session.interactive(), not bar.disable)"
+    )
+    done = run_python(code, **environment)
+    assert done.stdout.strip() == expected, done.stderr
+    assert ("epochs" in done.stderr) == (expected == "True True")
+
+
+# --- keras.json
+
+
+def write_settings(folder, text):
+    (folder / "keras.json").write_text(text)
+    return {"KERAS_HOME": str(folder)}
+
+
+def test_set_up_prints_one_line_and_nothing_else(tmp_path):
+    """Even where keras.json asks for another backend, layout and precision."""
+    settings = {
+        "backend": "torch",
+        "image_data_format": "channels_first",
+        "floatx": "float16",
+        "epsilon": 0.1,
+    }
+    environment = write_settings(tmp_path, json.dumps(settings))
+    code = (
+        "import helpers; helpers.setup(seed=3)\n"
+        "import keras, numpy, os, random\n"
+        "assert keras.backend.backend() == 'tensorflow'\n"
+        "assert keras.config.image_data_format() == 'channels_last'\n"
+        "assert keras.config.floatx() == 'float32' and keras.config.epsilon() == 1e-7\n"
+        "assert keras.config.max_epochs() is keras.config.max_steps_per_epoch() is None\n"
+        "assert os.environ['TF_CPP_MIN_LOG_LEVEL'] == '3', 'log lines of later operations'\n"
+        "drawn = random.random(), numpy.random.rand(), keras.random.uniform(()).numpy()\n"
+        "keras.utils.set_random_seed(5)\n"
+        "again = random.random(), numpy.random.rand(), keras.random.uniform(()).numpy()\n"
+        "assert drawn == again, 'the seed of the environment takes the place of the given one'"
+    )
+    done = run_python(
+        code,
+        COURSE_PROFILE="lite",
+        COURSE_SEED="5",
+        KERAS_MAX_EPOCHS="1",
+        KERAS_MAX_STEPS_PER_EPOCH="1",
+        **environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.startswith("Ready: profile lite, seed 5, TensorFlow 2.")
+    assert done.stdout.count("\n") == 1
+
+
+BROKEN = {
+    "[]": "it holds [] where settings in braces must be",
+    '{"floatx": "bfloat16"}': "floatx must be one of",
+    '{"floatx": ["float32"]}': "floatx must be one of",
+    '{"image_data_format": "last"}': "image_data_format must be one of",
+    '{"epsilon": 1}': "epsilon must be a number like 1e-07, not 1",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_keras_json_that_keras_stumbles_over_is_named(tmp_path, text):
+    done = run_python("import helpers.backend", **write_settings(tmp_path, text))
+    line = last_line(done)
+    assert line.startswith(f"RuntimeError: Keras cannot use {tmp_path / 'keras.json'}: ")
+    assert BROKEN[text] in line and line.endswith("the course sets what it needs itself.")
+
+
+@pytest.mark.parametrize("text", ["", "not json", "{}", '{"epsilon": 1e-5, "backend": "jax"}'])
+def test_a_keras_json_that_keras_takes_is_not_objected_to(monkeypatch, tmp_path, text):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert session.keras_settings_fault() is None  # there is none
+    write_settings(tmp_path, text)
+    assert session.keras_settings_fault() is None
+
+
+def test_a_keras_json_that_cannot_be_read_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "keras.json").mkdir()
+    assert "it cannot be read" in session.keras_settings_fault()
+
+
+# --- the import of Keras
+
+
+LIGHT = [
+    "session",
+    "data",
+    "plotting",
+    "confidence",
+    "claims",
+    "records",
+    "exercises",
+    "neighbours",
+    "validation",
+]
+
+
+def test_light_modules_do_not_import_tensorflow():
+    code = (
+        "import importlib, sys\n"
+        f"for name in {LIGHT}:\n"
+        "    importlib.import_module('helpers.' + name)\n"
+        "    assert not {'tensorflow', 'keras'} & set(sys.modules), name\n"
+        "from helpers import data\n"
+        "data.load('mnist', profile='lite')\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules), 'load'"
+    )
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_another_backend_imported_first_is_reported_in_one_sentence():
+    code = (
+        "import sys, types\n"
+        "jax = types.SimpleNamespace(backend=lambda: 'jax')\n"
+        "sys.modules['keras'] = sys.modules['tensorflow'] = types.SimpleNamespace(backend=jax)\n"
+        "import helpers; helpers.setup()"
+    )
+    assert last_line(run_python(code)) == (
+        "RuntimeError: Keras was imported before helpers, with the backend 'jax'; the course needs "
+        "'tensorflow'. Restart the kernel and run the set-up cell first."
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("COURSE_SEED", "abc"), ("COURSE_PROFILE", "fast")]
+)
+def test_a_wrong_setting_is_named_before_tensorflow_is_imported(variable, value):
+    code = (
+        "import sys, helpers\ntry: helpers.setup()\nfinally: assert 'tensorflow' not in sys.modules"
+    )
+    assert last_line(run_python(code, **{variable: value})).startswith(f"ValueError: {variable}")
+
+
+# --- computers that cannot run the course
+
+
+@pytest.mark.parametrize(
+    ("version", "platform", "machine", "words"),
+    [
+        ((3, 10), "linux", "x86_64", "needs Python 3.11, 3.12 or 3.13, and this is Python 3.10"),
+        ((3, 14), "linux", "x86_64", "and this is Python 3.14"),
+        ((3, 12), "darwin", "x86_64", "Macs with an Intel processor"),
+    ],
+)
+def test_a_computer_that_cannot_run_the_course_is_told_so(
+    monkeypatch, version, platform, machine, words
+):
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert words in helpers.unsupported()
+    with pytest.raises(RuntimeError, match=words):
+        helpers.setup()
+
+
+@pytest.mark.parametrize(("version", "machine"), [((3, 11), "x86_64"), ((3, 13), "arm64")])
+def test_a_computer_that_can_is_not(monkeypatch, version, machine):
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
+    monkeypatch.setattr(sys, "platform", "darwin" if machine == "arm64" else "linux")
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert helpers.unsupported() is None
