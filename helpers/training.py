@@ -62,6 +62,7 @@ class Recipe:
     validation: bool = True
 
     def __post_init__(self):
+        """Check all values, and bring them into the one form that a checkpoint's key is made of."""
         checks = {
             "epochs": lambda v, name: validation.whole_number(v, name, 1),
             "batch_size": lambda v, name: validation.whole_number(v, name, 1),
@@ -74,7 +75,6 @@ class Recipe:
             "validation": _yes_or_no,
         }
         for field in fields(self):
-            # in the one form that a checkpoint's key is made of: 1 and np.float32(1) become 1.0
             value = checks[field.name](getattr(self, field.name), field.name)
             object.__setattr__(self, field.name, value)
 
