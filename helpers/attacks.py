@@ -135,8 +135,9 @@ def _length(images):
     return tf.sqrt(tf.reduce_sum(images**2, axis=(1, 2, 3), keepdims=True))
 
 
-def _unit(images):
-    return images / (_length(images) + 1e-10)
+def _unit(gradient):
+    # no small number is added to the length: of a very sure network all gradients are tiny
+    return tf.math.divide_no_nan(gradient, _length(gradient))
 
 
 def _into_ball(change, radius):

@@ -212,7 +212,7 @@ def save(model, path, card):
         If the disk is full or read-only.
     """
     versions = {package: metadata.version(package) for package in ("tensorflow", "keras")}
-    card = {"versions": versions, **card, "sha256": digest(model)}
+    card = {**card, "sha256": digest(model), "versions": card.get("versions", versions)}
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(card, indent=1) + "\n"
     writers = {
