@@ -189,10 +189,15 @@ def _load_weights(model, path):
         with warnings.catch_warnings():
             # Keras only warns when a file lacks some layers, and keeps their random weights
             warnings.simplefilter("error", UserWarning)
-            model.load_weights(path)
+            _bare(model).load_weights(path)
     except Exception as error:  # h5py and Keras raise many kinds for a damaged or foreign file
-        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        reason = " ".join(str(error).split())[:200]
         raise NotUsable(f"it does not load ({type(error).__name__}: {reason})") from error
+
+
+def _bare(model):
+    """Return a model of the same layers without an optimizer, whose state triples a file."""
+    return keras.Model(model.inputs, model.outputs)
 
 
 def save(model, path, card):
@@ -216,8 +221,7 @@ def save(model, path, card):
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(card, indent=1) + "\n"
     writers = {
-        # a new Model around the same layers has no optimizer, whose state would triple the file
-        path: keras.Model(model.inputs, model.outputs).save_weights,
+        path: _bare(model).save_weights,
         card_path(path): lambda file: file.write_text(text, encoding="utf-8"),
     }
     temporary = {file: file.with_name(f"{os.getpid()}-{file.name}") for file in writers}
