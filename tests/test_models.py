@@ -1,6 +1,6 @@
 import dataclasses
 import json
-import shutil
+import re
 
 import numpy as np
 import pytest
@@ -178,7 +178,7 @@ def test_a_network_is_trained_once_and_then_loaded(small, capsys):
     first = load_or_train(LINEAR, small)
     out = capsys.readouterr().out
     score = models.accuracy(first, small.x_test, small.y_test)
-    assert f"linear, seed 0: trained in 0 s; test accuracy {score:.2%}" in out.replace("1 s", "0 s")
+    assert re.fullmatch(rf"linear, seed 0: trained in \d+ s; test accuracy {score:.2%}\n", out)
     second = load_or_train(LINEAR, small)
     assert capsys.readouterr().out == (
         f"linear, seed 0: loaded from data/models; test accuracy {score:.2%}\n"
@@ -203,27 +203,23 @@ def test_its_model_card_says_what_it_is(small):
     }
 
 
-def test_it_is_trained_with_its_recipe_on_the_seed_that_is_asked_for(small, monkeypatch):
+def test_it_is_trained_with_its_recipe_on_the_seed_that_is_asked_for(small, monkeypatch, capsys):
     """The same as building and training by hand: the seed decides weights and shuffling."""
-    for seed in (0, 4):
-        keras.utils.set_random_seed(seed)
-        expected = build_linear((28, 28, 1), 10)
-        train(expected, small.x_train, small.y_train, LINEAR.recipe, seed=seed)
-        assert np.array_equal(kernel(load_or_train(LINEAR, small, seed)), kernel(expected))
+    keras.utils.set_random_seed(4)
+    expected = build_linear((28, 28, 1), 10)
+    train(expected, small.x_train, small.y_train, LINEAR.recipe, seed=4)
+    assert np.array_equal(kernel(load_or_train(LINEAR, small, seed=4)), kernel(expected))
     monkeypatch.setenv("COURSE_SEED", "4")
-    shutil.rmtree(checkpoints.trained_path(LINEAR, small, 4).parent)
+    capsys.readouterr()
     assert np.array_equal(kernel(load_or_train(LINEAR, small)), kernel(expected))
+    assert capsys.readouterr().out.startswith("linear, seed 4: loaded")
 
 
 def test_another_seed_recipe_or_number_of_images_is_another_network(small, capsys):
     fewer = dataclasses.replace(small, x_train=small.x_train[:59], y_train=small.y_train[:59])
     other = dataclasses.replace(LINEAR, recipe=Recipe(epochs=1, batch_size=20))
-    for network, dataset, seed in (
-        (LINEAR, small, 0),
-        (LINEAR, small, 1),
-        (other, small, 0),
-        (LINEAR, fewer, 0),
-    ):
+    load_or_train(LINEAR, small, seed=0)
+    for network, dataset, seed in ((LINEAR, small, 1), (other, small, 0), (LINEAR, fewer, 0)):
         load_or_train(network, dataset, seed)
     assert capsys.readouterr().out.count("trained in") == 4
 
@@ -306,8 +302,6 @@ def test_a_pretrained_network_is_for_the_full_data_only(small, capsys):
     ("changes", "reason"),
     [
         ({"images": 60_000}, "images: 60000, expected 60"),
-        ({"seed": 2}, "seed: 2, expected 0"),
-        ({"recipe": Recipe(epochs=9).settings()}, "epochs: 9, expected 1"),
         ({"test_accuracy": "high"}, "test_accuracy must be a finite number"),
     ],
 )
@@ -345,7 +339,7 @@ def test_on_the_sample_a_network_to_invert_is_the_pretrained_one(small, capsys):
     )
 
 
-@pytest.mark.parametrize("card", [None, {"test_accuracy": "high"}, {"images": "60000"}])
+@pytest.mark.parametrize("card", [None, {"images": "60000"}])
 def test_without_a_usable_pretrained_network_one_to_invert_is_trained(small, capsys, card):
     if card is not None:
         put_pretrained(build_linear((28, 28, 1), 10), LINEAR, small, **card)

@@ -150,23 +150,29 @@ def test_validation_values_are_those_of_the_held_out_part(sample, eager):
     assert set(run.history) == {"loss", "accuracy"}
 
 
-@pytest.mark.parametrize("settings", [{}, {"attack_radius": 0.5}])
-def test_a_network_that_ends_in_a_softmax_layer_is_trained_on_its_logits(settings):
-    """It learns what the same network with softmax in its last dense layer learns."""
-    expected = trained(RANDOM, HALVES, **settings)
-    found = trained(RANDOM, HALVES, softmax_layer=True, **settings)
-    assert np.allclose(found[0], expected[0], atol=1e-5)
-    assert not np.allclose(found[0], untrained_kernel(), atol=1e-2)
+def check_softmax_layer(**settings):
+    """A Softmax layer learns what the same network with softmax in its last dense layer learns."""
+    expected = trained(RANDOM, HALVES, **settings)[0]
+    assert np.allclose(trained(RANDOM, HALVES, softmax_layer=True, **settings)[0], expected, 1e-4)
+    assert not np.allclose(expected, untrained_kernel(), atol=1e-2)
 
 
-@pytest.mark.parametrize("steps", [3, 30])
-def test_a_warm_up_longer_than_the_training_leaves_time_to_learn(steps):
-    """Adam moves a weight by about the learning rate: 30 steps of 0.1 are far more than 0.5."""
+def test_a_network_that_ends_in_a_softmax_layer_is_trained_on_its_logits(eager):
+    check_softmax_layer()
+
+
+def test_a_network_that_ends_in_a_softmax_layer_is_attacked_through_its_logits():
+    check_softmax_layer(attack_radius=0.5)
+
+
+@pytest.mark.parametrize("steps", [3, 12])
+def test_a_warm_up_longer_than_the_training_leaves_time_to_learn(steps, eager):
+    """Adam moves a weight by about the learning rate: 0.1 in the beginning, half in the mean."""
     x = np.ones((steps, 4, 4, 1), np.float32)
     y = np.zeros(steps, int)
     kernel, _ = trained(x, y, batch_size=1, warmup_steps=10_000)
     moved = np.abs(kernel - untrained_kernel()).max()
-    assert moved > (0.5 if steps == 30 else 0.05)
+    assert 0.03 * steps < moved < 0.1 * steps
 
 
 def test_after_a_warm_up_the_learning_rate_falls_to_nothing(eager):
