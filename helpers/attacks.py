@@ -17,7 +17,7 @@ def fgsm_attack(model, x, y, radius):
     Parameters
     ----------
     model, x, y : as in `pgd_attack`
-    radius : float, at least 0
+    radius : float from 0 to 1000
         How much a pixel may change.
 
     Returns
@@ -56,7 +56,7 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2"):
         images of which the model is entirely sure do not move.
     x : array of shape (n, h, w, c), values in [0, 1]
     y : int array of shape (n,), labels
-    radius : float, at least 0
+    radius : float from 0 to 1000
         The length that no change may exceed, in the norm.
     steps : int, at least 1
     norm : {"l2", "linf"}
@@ -87,7 +87,7 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2"):
     0.5
     """
     x = validation.images_for(model, x, "x")
-    radius = validation.number(radius, "radius", low=0)
+    radius = validation.number(radius, "radius", low=0, high=1000)
     steps = validation.whole_number(steps, "steps", 1)
     norm = validation.choice(norm, "norm", NORMS)
     first = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")

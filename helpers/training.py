@@ -30,7 +30,7 @@ class Recipe:
         Rotate, shift, zoom and shear every training image at random, anew in each epoch.
     noise : float, at most 1
         Standard deviation of the Gaussian noise that is added to every training image.
-    attack_radius, attack_steps : float, int
+    attack_radius, attack_steps : float from 0 to 1000, int
         Adversarial training: see `helpers.attacks.pgd_attack`. Each image has a radius of its
         own, `attack_radius` times the square of a uniform random number: most attacks are small,
         a few are hard.
@@ -70,7 +70,7 @@ class Recipe:
             "warmup_steps": lambda v, name: validation.whole_number(v, name, 0),
             "affine": _yes_or_no,
             "noise": lambda v, name: validation.number(v, name, low=0, high=1),
-            "attack_radius": lambda v, name: validation.number(v, name, low=0),
+            "attack_radius": lambda v, name: validation.number(v, name, low=0, high=1000),
             "attack_steps": lambda v, name: validation.whole_number(v, name, 1),
             "validation": _yes_or_no,
         }
@@ -264,19 +264,19 @@ class RandomAffine(keras.layers.Layer):
 
     Parameters
     ----------
-    rotation : float
+    rotation : float from 0 to 180
         The largest angle, in degrees, to either side.
-    shift : float
+    shift : float from 0 to 1
         The longest way in each direction, as a share of the side.
-    zoom : float
+    zoom : float from 0 to 0.9
         The largest change of the size in each direction, as a share of it.
-    shear : float
+    shear : float from 0 to 1
         The largest slant.
 
     Raises
     ------
     ValueError
-        For an amount that is negative or not a finite number.
+        For an amount out of its range.
 
     Examples
     --------
@@ -288,10 +288,10 @@ class RandomAffine(keras.layers.Layer):
 
     def __init__(self, rotation, shift, zoom, shear, **options):
         super().__init__(**options)
-        self.rotation = validation.number(rotation, "rotation", low=0)
-        self.shift = validation.number(shift, "shift", low=0)
-        self.zoom = validation.number(zoom, "zoom", low=0)
-        self.shear = validation.number(shear, "shear", low=0)
+        self.rotation = validation.number(rotation, "rotation", low=0, high=180)
+        self.shift = validation.number(shift, "shift", low=0, high=1)
+        self.zoom = validation.number(zoom, "zoom", low=0, high=0.9)
+        self.shear = validation.number(shear, "shear", low=0, high=1)
 
     def call(self, images, training=False):
         """Change a tensor of images (n, h, w, c) in training; return it as it is otherwise."""

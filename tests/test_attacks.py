@@ -126,7 +126,7 @@ def test_arrays_go_in_and_new_arrays_come_out(linear_model, digits):
     [
         *(
             ({"radius": radius}, "radius must be a finite number, at least 0")
-            for radius in (-1, np.nan, np.inf, True, None, "1", np.ones((40, 1, 1, 1)))
+            for radius in (-1, 1e30, np.nan, np.inf, True, None, "1", np.ones((40, 1, 1, 1)))
         ),
         *(({"steps": steps}, "steps must be a whole number") for steps in (0, 1.5, True, None)),
         *(({"norm": norm}, "norm must be one of") for norm in ("L2", 2, None, np.inf)),

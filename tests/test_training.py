@@ -345,7 +345,7 @@ def test_without_any_amount_images_stay_as_they_are(shape):
 
 
 @pytest.mark.parametrize("name", STILL)
-@pytest.mark.parametrize("value", [-1, np.nan, True, None, "5"])
+@pytest.mark.parametrize("value", [-1, 1e30, np.nan, True, None, "5"])
 def test_amounts_out_of_range_are_named(name, value):
     with pytest.raises(ValueError, match=f"{name} must be a finite number"):
         RandomAffine(**STILL | {name: value})
