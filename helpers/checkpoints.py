@@ -200,6 +200,11 @@ def _bare(model):
     return keras.Model(model.inputs, model.outputs)
 
 
+def _size(model):
+    """Return about how many bytes the weights take in a file, rather too many than too few."""
+    return sum(array.nbytes for array in model.get_weights()) + 2**16
+
+
 def save(model, path, card):
     """Write weights and their model card under temporary names; rename them when both are whole.
 
@@ -226,12 +231,14 @@ def save(model, path, card):
     }
     temporary = {file: file.with_name(f"{os.getpid()}-{file.name}") for file in writers}
     try:
+        # a full disk says so here, once: h5py would print pages about it
+        temporary[path].write_bytes(bytes(_size(model)))
         for file, write in writers.items():
             write(temporary[file])
         for file in writers:
             os.replace(temporary[file], file)
-    except RuntimeError as error:  # h5py raises it, too, when a disk is full
-        raise OSError(str(error)) from error
+    except (OSError, RuntimeError) as error:  # h5py raises both, with many lines
+        raise OSError(" ".join(str(error).split())) from error
     finally:
         for file in temporary.values():
             file.unlink(missing_ok=True)

@@ -309,3 +309,16 @@ def test_a_network_that_was_trained_a_moment_ago_takes_a_checkpoint(stored):
     trained.optimizer.build(trained.trainable_variables)
     assert checkpoints.load(trained, path, expected)
     assert same_weights(trained, model)
+
+
+def test_a_checkpoint_is_replaced_as_a_whole(stored):
+    """A session that reads the earlier file meanwhile goes on reading that one."""
+    path, _, expected = stored
+    files = path, checkpoints.card_path(path)
+    links = [file.with_name(f"link-{file.name}") for file in files]
+    for file, link in zip(files, links, strict=True):
+        os.link(file, link)
+    before = [link.read_bytes() for link in links]
+    checkpoints.save(build(seed=1), path, {**expected, "test_accuracy": 0.5})
+    assert [link.read_bytes() for link in links] == before
+    assert [file.read_bytes() for file in files] != before
