@@ -295,14 +295,14 @@ def load_or_train(network, dataset: Dataset, seed=None):
     # not for the sample, whose test images it may have trained on
     if dataset.profile == "full":
         places["data/pretrained"] = checkpoints.pretrained_path(network, dataset, seed)
+    model = _untrained(network, dataset, seed)
+    expected = checkpoints.wanted(model, network, dataset, seed)
     for place, path in places.items():
-        model = _untrained(network, dataset, seed)  # each time: a load may fail half-way
-        expected = checkpoints.wanted(model, network, dataset, seed)
         if checkpoints.load(model, path, expected):
             score = accuracy(model, dataset.x_test, dataset.y_test)
             print(f"{network.name}, seed {seed}: loaded from {place}; test accuracy {score:.2%}")
             return model
-    model = _untrained(network, dataset, seed)
+    model = _untrained(network, dataset, seed)  # again: a load may have failed half-way
     run = train(model, dataset.x_train, dataset.y_train, network.recipe, seed=seed)
     score = accuracy(model, dataset.x_test, dataset.y_test)
     try:
