@@ -2,40 +2,132 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from helpers import validation
 from helpers.backend import keras, tf
 
+NORMS = ("l2", "linf")
+BATCH = 500  # images at once: the gradients of all test images together would fill the memory
 
-def pgd_attack(model, x, y, radius, steps=3):
+
+def fgsm_attack(model, x, y, radius):
+    """Change every pixel by the radius, in the direction that raises the loss.
+
+    Parameters
+    ----------
+    model, x, y : as in `pgd_attack`
+    radius : float from 0 to 1000
+        How much a pixel may change.
+
+    Returns
+    -------
+    float32 array of shape (n, h, w, c), values in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        As in `pgd_attack`.
+
+    Notes
+    -----
+    The fast gradient sign method (Goodfellow et al., 2015): one step of `pgd_attack` in the
+    maximum norm.
+
+    Examples
+    --------
+    >>> x = np.full((1, 1, 2, 1), 0.5, np.float32)
+    >>> def model(x):  # the first pixel speaks for class 0, the second for class 1
+    ...     return tf.nn.softmax(tf.reshape(x, (-1, 2)))
+    >>> fgsm_attack(model, x, [0], radius=0.25).ravel()
+    array([0.25, 0.75], dtype=float32)
+    """
+    return pgd_attack(model, x, y, radius, steps=1, norm="linf")
+
+
+def pgd_attack(model, x, y, radius, steps=3, norm="l2"):
     """Change images so that a network takes them for anything but their label.
 
     Parameters
     ----------
     model : keras.Model that ends in softmax
-        Keras computes the loss from its logits. From the bare probabilities of another callable
-        it would be clipped, and images of which the network is sure would not move.
-    x : tensor of shape (n, 28, 28, 1), values in [0, 1]
-    y : tensor of shape (n,), labels
-    radius : float, or tensor of shape (n, 1, 1, 1)
-        The Euclidean length that no change may exceed.
-    steps : int
+        Any other differentiable callable that returns probabilities (n, classes) will do, but
+        Keras finds the logits of its own models. From bare probabilities the loss is clipped, so
+        images of which the model is entirely sure do not move.
+    x : array of shape (n, h, w, c), values in [0, 1]
+    y : int array of shape (n,), labels
+    radius : float from 0 to 1000
+        The length that no change may exceed, in the norm.
+    steps : int, at least 1
+    norm : {"l2", "linf"}
+        ``"l2"`` is the Euclidean length of the change of an image, ``"linf"`` the largest change
+        of one of its pixels.
 
     Returns
     -------
-    tensor of shape (n, 28, 28, 1), values in [0, 1]
+    float32 array of shape (n, h, w, c), values in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        For images, labels or settings out of their range, and for a model that does not return
+        probabilities or is not differentiable.
 
     Notes
     -----
-    Projected gradient descent in the Euclidean norm (Madry et al., 2018). A step has twice the
-    length that would just reach the radius, so that it can go around corners.
+    Projected gradient descent (Madry et al., 2018), from the image itself.
+
+    Examples
+    --------
+    >>> x = np.full((1, 1, 2, 1), 0.5, np.float32)
+    >>> def model(x):
+    ...     return tf.nn.softmax(tf.reshape(x, (-1, 2)))
+    >>> change = pgd_attack(model, x, [0], radius=0.5) - x
+    >>> round(float(np.linalg.norm(change)), 4)
+    0.5
     """
+    x = validation.images_for(model, x, "x")
+    radius = validation.number(radius, "radius", low=0, high=1000)
+    steps = validation.whole_number(steps, "steps", 1)
+    norm = validation.choice(norm, "norm", NORMS)
+    first = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")
+    y = validation.labels(y, "y", len(x), first.shape[1])
+
+    def attacked(part):
+        def loss(images):
+            return keras.losses.sparse_categorical_crossentropy(y[part], model(images))
+
+        return climb(loss, tf.constant(x[part]), radius, steps, norm).numpy()
+
+    return np.concatenate([attacked(slice(i, i + BATCH)) for i in range(0, len(x), BATCH)])
+
+
+def climb(loss, x, radius, steps, norm):
+    """Climb a loss by projected gradient steps: the attack on tensors, inside a training step too.
+
+    Parameters
+    ----------
+    loss : callable on a tensor (n, h, w, c) that returns the losses, a tensor (n,)
+    x : tensor of shape (n, h, w, c), values in [0, 1]
+    radius : float, or tensor of shape (n, 1, 1, 1)
+    steps, norm : as in `pgd_attack`
+
+    Returns
+    -------
+    tensor of shape (n, h, w, c), values in [0, 1]
+    """
+    direction, project = {"l2": (_unit, _into_ball), "linf": (tf.sign, _into_cube)}[norm]
     moved = x
     for _ in range(steps):
         with tf.GradientTape() as tape:
             tape.watch(moved)
-            loss = keras.losses.sparse_categorical_crossentropy(y, model(moved))
-        change = moved - x + 2 * radius / steps * _to_length_1(tape.gradient(loss, moved))
-        change *= tf.minimum(1.0, radius / (_length(change) + 1e-10))
-        moved = tf.clip_by_value(x + change, 0.0, 1.0)
+            losses = loss(moved)
+        gradient = tape.gradient(losses, moved)
+        if gradient is None:
+            raise ValueError("model must be differentiable: made of TensorFlow operations only")
+        # twice the step that would just reach the radius, so that it can go around corners
+        change = moved - x + 2 * radius / steps * direction(gradient)
+        moved = tf.clip_by_value(x + project(change, radius), 0.0, 1.0)
     return moved
 
 
@@ -43,5 +135,14 @@ def _length(images):
     return tf.sqrt(tf.reduce_sum(images**2, axis=(1, 2, 3), keepdims=True))
 
 
-def _to_length_1(images):
-    return images / (_length(images) + 1e-10)
+def _unit(gradient):
+    # no small number is added to the length: of a very sure network all gradients are tiny
+    return tf.math.divide_no_nan(gradient, _length(gradient))
+
+
+def _into_ball(change, radius):
+    return change * tf.minimum(1.0, radius / (_length(change) + 1e-10))
+
+
+def _into_cube(change, radius):
+    return tf.clip_by_value(change, -radius, radius)

@@ -6,6 +6,7 @@ A network that only one chapter needs is a `Network` in that chapter's room.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,24 +23,62 @@ DIGIT = (28, 28, 1)
 
 @dataclass(frozen=True)
 class Network:
-    """A kind of network and how it is trained; with a dataset and a seed it is one network.
+    r"""A kind of network and how it is trained; with a dataset and a seed it is one network.
 
     Attributes
     ----------
     name : str
-        Its name in files and records.
+        Its name in files and records: letters, digits, ``_`` and ``-``.
     build : callable ``(shape, classes)`` that returns an untrained keras.Model
-        The model takes images (n, \\*shape) and ends in softmax over the classes.
+        The model takes images (n, \*shape) and ends in softmax over the classes.
     recipe : Recipe
+    dataset : str
+        The dataset that the command ``train`` trains it on.
+
+    Raises
+    ------
+    ValueError
+        For an attribute of another kind.
+
+    Examples
+    --------
+    >>> Network("small", build_cnn, Recipe(epochs=1)).dataset
+    'mnist'
     """
 
     name: str
     build: Callable
     recipe: Recipe
+    dataset: str = "mnist"
+
+    def __post_init__(self):
+        """Refuse what would fail later, and less clearly."""
+        for field, value in (("name", self.name), ("dataset", self.dataset)):
+            if not (isinstance(value, str) and re.fullmatch(r"[\w-]+", value, re.ASCII)):
+                raise ValueError(f"{field} must be made of letters, digits, _ and -, not {value!r}")
+        if not callable(self.build):
+            raise ValueError(f"build must be callable with (shape, classes), not {self.build!r}")
+        if not isinstance(self.recipe, Recipe):
+            raise ValueError(f"recipe must be a Recipe, not {self.recipe!r}")
 
 
 def build_cnn(shape=DIGIT, classes=10):
-    """Build the reference network: 225,034 parameters for 28 x 28 digits; it ends in softmax."""
+    """Build the reference network: 225,034 parameters for 28 x 28 digits; it ends in softmax.
+
+    Parameters
+    ----------
+    shape : tuple of int, (h, w, c) of one image
+    classes : int
+
+    Returns
+    -------
+    keras.Model
+
+    Examples
+    --------
+    >>> build_cnn().count_params()
+    225034
+    """
     inputs = keras.Input(shape)
     x = layers.Conv2D(32, 3, activation="relu")(inputs)
     x = layers.MaxPooling2D(2)(x)
@@ -78,7 +117,17 @@ def _build_ablation(
 
 
 def build_judge_cnn(shape=DIGIT, classes=10):
-    """Build a second CNN that shares neither shape nor weights with the reference network."""
+    """Build a second CNN that shares neither shape nor weights with the reference network.
+
+    Parameters
+    ----------
+    shape, classes : as in `build_cnn`
+
+    Examples
+    --------
+    >>> build_judge_cnn().output_shape
+    (None, 10)
+    """
     inputs = keras.Input(shape)
     x = layers.Conv2D(16, 5, padding="same", activation="relu")(inputs)
     x = layers.AveragePooling2D(2)(x)
@@ -92,7 +141,17 @@ def build_judge_cnn(shape=DIGIT, classes=10):
 
 
 def build_judge_mlp(shape=DIGIT, classes=10):
-    """Build a network without any convolution: all pixels, 256, 128, the classes."""
+    """Build a network without any convolution: all pixels, 256, 128, the classes.
+
+    Parameters
+    ----------
+    shape, classes : as in `build_cnn`
+
+    Examples
+    --------
+    >>> build_judge_mlp((32, 32, 3), classes=4).output_shape
+    (None, 4)
+    """
     inputs = keras.Input(shape)
     x = layers.Flatten()(inputs)
     x = layers.Dense(256, activation="relu")(x)
@@ -153,10 +212,21 @@ def predict(model, x):
     ------
     ValueError
         For images of another shape or range, or outputs that are not probabilities.
+
+    Examples
+    --------
+    >>> def model(images):  # the brighter an image, the more it is of class 1
+    ...     bright = images.mean(axis=(1, 2, 3))
+    ...     return np.stack([1 - bright, bright], axis=1)
+    >>> predict(model, np.full((1, 28, 28, 1), 0.25))
+    array([[0.75, 0.25]], dtype=float32)
     """
-    x = validation.images(x, "x")
+    x = validation.images_for(model, x, "x")
     p = np.concatenate([np.asarray(model(x[i : i + 500])) for i in range(0, len(x), 500)])
-    return validation.probabilities(p, "the outputs of model")
+    p = validation.probabilities(p, "the outputs of model")
+    if len(p) != len(x):
+        raise ValueError(f"model must return one row for each of {len(x)} images, not {len(p)}")
+    return p
 
 
 def accuracy(model, x, y):
@@ -171,6 +241,13 @@ def accuracy(model, x, y):
     ------
     ValueError
         As in `predict`, and for labels that do not fit the images or the classes.
+
+    Examples
+    --------
+    >>> def model(images):
+    ...     return np.full((len(images), 2), [0.9, 0.1])
+    >>> accuracy(model, np.zeros((4, 28, 28, 1)), [0, 0, 0, 1])
+    0.75
     """
     p = predict(model, x)
     return float(np.mean(p.argmax(axis=1) == validation.labels(y, "y", len(p), p.shape[1])))
@@ -179,8 +256,9 @@ def accuracy(model, x, y):
 def load_or_train(network, dataset: Dataset, seed=None):
     """Load a trained network, or train it here; say where it came from and how accurate it is.
 
-    It looks among the networks that this person trained, then (full profile only) among those
-    that the repository ships, then trains with a progress bar and keeps the result.
+    It looks among the networks that this person trained, then (full profile only) among the
+    pretrained ones of the repository, then trains with a progress bar and keeps the result. A
+    file that is damaged or not what its name says is named with the reason, and not used.
 
     Parameters
     ----------
@@ -189,6 +267,8 @@ def load_or_train(network, dataset: Dataset, seed=None):
         with the best recipe, ``"noisy"`` and ``"robust"`` the same, trained on noise and on
         attacks; further two steps to the best recipe, the judges and the ablations.
     dataset : Dataset
+        Checkpoints know the name of a dataset and the number of its training images. For images
+        that were changed, use a `Network` with a name of its own.
     seed : int, optional
         Default: the seed of the session.
 
@@ -199,40 +279,46 @@ def load_or_train(network, dataset: Dataset, seed=None):
     Raises
     ------
     ValueError
-        For an unknown network.
+        For an unknown network, a seed that is none, or a dataset without classes.
+    RuntimeError
+        If the training was cut short or diverged; nothing is kept then.
+
+    Examples
+    --------
+    >>> from helpers import data
+    >>> cnn = load_or_train("cnn", data.load("mnist"))  # doctest: +SKIP
+    cnn, seed 0: loaded from data/models; test accuracy 99.10%
     """
-    network = find(network)
-    seed = session.seed() if seed is None else seed
-    model = _untrained(network, dataset, seed)
-    kept = checkpoints.trained_path(network, dataset, seed)
-    card = checkpoints.pretrained_card(network, dataset, seed)
-    places = {"data/models": kept}
-    # not for the sample or another part of the data, whose test images it may have trained on
-    if card and dataset.profile == "full" and card["images"] == len(dataset.x_train):
+    network, seed = _checked(network, dataset, seed)
+    trained = checkpoints.trained_path(network, dataset, seed)
+    places = {"data/models": trained}
+    # not for the sample, whose test images it may have trained on
+    if dataset.profile == "full":
         places["data/pretrained"] = checkpoints.pretrained_path(network, dataset, seed)
+    model = _untrained(network, dataset, seed)
+    expected = checkpoints.wanted(model, network, dataset, seed)
     for place, path in places.items():
-        if checkpoints.load(model, path):
-            origin = f"loaded from {place}"
-            break
-    else:
-        model = _untrained(network, dataset, seed)  # a file may have failed half-way
-        run = train(model, dataset.x_train, dataset.y_train, network.recipe, seed=seed)
-        try:
-            checkpoints.save(model, kept)
-        except OSError as error:
-            print(f"The trained network could not be kept: {error}")
-        origin = f"trained in {run.seconds:.0f} s"
+        if checkpoints.load(model, path, expected):
+            score = accuracy(model, dataset.x_test, dataset.y_test)
+            print(f"{network.name}, seed {seed}: loaded from {place}; test accuracy {score:.2%}")
+            return model
+    model = _untrained(network, dataset, seed)  # again: a load may have failed half-way
+    run = train(model, dataset.x_train, dataset.y_train, network.recipe, seed=seed)
     score = accuracy(model, dataset.x_test, dataset.y_test)
-    print(f"{network.name}, seed {seed}: {origin}; test accuracy {score:.2%}")
+    try:
+        checkpoints.save(model, trained, {**expected, "test_accuracy": round(score, 4)})
+    except OSError as error:
+        print(f"The trained network could not be kept: {error}")
+    print(f"{network.name}, seed {seed}: trained in {run.seconds:.0f} s; test accuracy {score:.2%}")
     return model
 
 
 def load_to_invert(network, dataset: Dataset, seed=None):
-    """Load a network of full MNIST to run it backwards, even where only the sample is at hand.
+    """Load a network of the full data to run it backwards, even where only the sample is at hand.
 
-    With the full data it is `load_or_train`. On the sample it is the network of seed 0 that the
-    repository ships, so that its pictures are real. It must not be tested there: the test images
-    of the sample were among its training images.
+    With the full data it is `load_or_train`. On the sample it is the pretrained network of seed
+    0, so that its pictures are real. It must not be tested there: the test images of the sample
+    were among its training images.
 
     Parameters
     ----------
@@ -245,15 +331,23 @@ def load_to_invert(network, dataset: Dataset, seed=None):
 
     Raises
     ------
-    ValueError
-        For an unknown network.
+    ValueError, RuntimeError
+        As in `load_or_train`.
+
+    Examples
+    --------
+    >>> from helpers import data
+    >>> robust = load_to_invert("robust", data.load("mnist", "lite"))  # doctest: +SKIP
+    robust, seed 0: loaded from data/pretrained, trained on 60,000 images; its card says ...
     """
-    network = find(network)
-    card = checkpoints.pretrained_card(network, dataset, 0)
-    if dataset.profile == "full" or card is None:
+    network, seed = _checked(network, dataset, seed)
+    if dataset.profile == "full":
         return load_or_train(network, dataset, seed)
     model = _untrained(network, dataset, 0)
-    if not checkpoints.load(model, checkpoints.pretrained_path(network, dataset, 0)):
+    expected = checkpoints.wanted(model, network, dataset, 0)
+    del expected["images"]  # the full data's, and how many that is stands on the card
+    card = checkpoints.load(model, checkpoints.pretrained_path(network, dataset, 0), expected)
+    if card is None:
         return load_or_train(network, dataset, seed)
     print(
         f"{network.name}, seed 0: loaded from data/pretrained, trained on {card['images']:,} "
@@ -262,13 +356,25 @@ def load_to_invert(network, dataset: Dataset, seed=None):
     return model
 
 
-def find(network) -> Network:
-    """Return a shared network by its name; a Network is returned as it is."""
-    if isinstance(network, Network):
-        return network
-    return NETWORKS[validation.choice(network, "network", NETWORKS)]
+def _checked(network, dataset, seed):
+    """Return a Network and a seed; refuse what is none."""
+    if not isinstance(network, Network):
+        network = NETWORKS[validation.choice(network, "network", NETWORKS)]
+    if not isinstance(dataset, Dataset):
+        raise ValueError(f"dataset must be what data.load returns, not {dataset!r}")
+    if not dataset.class_names:
+        raise ValueError(f"dataset must have classes; {dataset.name} has none")
+    seed = session.seed() if seed is None else seed
+    return network, validation.whole_number(seed, "seed", 0, 2**32 - 1)
 
 
 def _untrained(network, dataset, seed):
     keras.utils.set_random_seed(seed)
-    return network.build(dataset.x_train.shape[1:], len(dataset.class_names))
+    shape, classes = dataset.x_train.shape[1:], len(dataset.class_names)
+    model = network.build(shape, classes)
+    if not isinstance(model, keras.Model) or model.output_shape != (None, classes):
+        raise ValueError(
+            f"network {network.name!r} must build a keras.Model that returns {classes} "
+            f"probabilities, not {model!r}"
+        )
+    return model

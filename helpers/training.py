@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from helpers import session
-from helpers.attacks import pgd_attack
+from helpers import attacks, session, validation
 from helpers.backend import keras, tf
 
 AFFINE = {"rotation": 12.0, "shift": 0.05, "zoom": 0.10, "shear": 0.10}
+VALIDATION_SHARE = 1 / 12
 
 
 @dataclass(frozen=True)
@@ -21,19 +21,34 @@ class Recipe:
 
     Attributes
     ----------
-    epochs, batch_size : int
-    learning_rate : float
+    epochs, batch_size : int, at least 1
+    learning_rate : float, more than 0
         Constant; with `warmup_steps` the peak, reached in a line and left in a cosine to 0.
     warmup_steps : int
+        At most a tenth of all steps are spent on the way up.
     affine : bool
-        Turn, move, zoom and shear every training image at random, anew in each epoch.
-    noise : float
+        Rotate, shift, zoom and shear every training image at random, anew in each epoch.
+    noise : float, at most 1
         Standard deviation of the Gaussian noise that is added to every training image.
-    attack_radius, attack_steps : float, int
-        Adversarial training: see `helpers.attacks.pgd_attack`. Each image has a radius of its own, `attack_radius`
-        times the square of a uniform random number: most attacks are small, a few are hard.
+    attack_radius, attack_steps : float from 0 to 1000, int
+        Adversarial training: see `helpers.attacks.pgd_attack`. Each image has a radius of its
+        own, `attack_radius` times the square of a uniform random number: most attacks are small,
+        a few are hard.
     validation : bool
         Hold out the last twelfth of the training images (see `Dataset.split`).
+
+    Raises
+    ------
+    ValueError
+        For a value of another type or range; it names the attribute.
+
+    Examples
+    --------
+    >>> Recipe(epochs=3, noise=0.4).settings()["noise"]
+    0.4
+    >>> Recipe(epochs=0)
+    Traceback (most recent call last):
+    ValueError: epochs must be a whole number, 1 or more, not 0
     """
 
     epochs: int
@@ -46,9 +61,32 @@ class Recipe:
     attack_steps: int = 3
     validation: bool = True
 
+    def __post_init__(self):
+        """Check all values, and bring them into the one form that a checkpoint's key is made of."""
+        checks = {
+            "epochs": lambda v, name: validation.whole_number(v, name, 1),
+            "batch_size": lambda v, name: validation.whole_number(v, name, 1),
+            "learning_rate": lambda v, name: validation.number(v, name, above=0),
+            "warmup_steps": lambda v, name: validation.whole_number(v, name, 0),
+            "affine": _yes_or_no,
+            "noise": lambda v, name: validation.number(v, name, low=0, high=1),
+            "attack_radius": lambda v, name: validation.number(v, name, low=0, high=1000),
+            "attack_steps": lambda v, name: validation.whole_number(v, name, 1),
+            "validation": _yes_or_no,
+        }
+        for field in fields(self):
+            value = checks[field.name](getattr(self, field.name), field.name)
+            object.__setattr__(self, field.name, value)
+
     def settings(self):
         """Everything that decides what is trained, as a dictionary for cards and file names."""
-        return {**asdict(self), "affine": AFFINE if self.affine else None}
+        return {**asdict(self), "affine": dict(AFFINE) if self.affine else None}
+
+
+def _yes_or_no(value, name):
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, not {value!r}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -66,11 +104,12 @@ def train(model, x, y, recipe, *, seed=None, progress=True) -> TrainingRun:
     ----------
     model : keras.Model that ends in softmax
         If its last layer is a `Softmax`, the loss is computed from the logits before it.
-    x : array of shape (n, 28, 28, 1), values in [0, 1]
-    y : array of shape (n,), labels
+    x : array of shape (n, h, w, c), values in [0, 1]
+    y : int array of shape (n,), labels
     recipe : Recipe
     seed : int, optional
-        Seed of the shuffling, the dropout and the warp. Default: the seed of the session.
+        Seed of the shuffling and of all that the recipe draws at random; weights and dropout are
+        drawn where the model is built. Default: the seed of the session.
     progress : bool
         Show a progress bar.
 
@@ -79,18 +118,27 @@ def train(model, x, y, recipe, *, seed=None, progress=True) -> TrainingRun:
     TrainingRun
         Its history has the keys of Keras: ``loss``, ``accuracy`` and, with a validation part,
         ``val_loss``, ``val_accuracy``. With an attack, ``accuracy`` is that on attacked images.
+
+    Raises
+    ------
+    ValueError
+        For images, labels or settings that do not fit each other or the model.
+    RuntimeError
+        If the training was cut short, or its loss is no longer a number.
+
+    Examples
+    --------
+    >>> inputs = keras.Input((2, 2, 1))
+    >>> outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(inputs))
+    >>> x = np.linspace(0, 1, 48).reshape(12, 2, 2, 1)
+    >>> run = train(keras.Model(inputs, outputs), x, np.arange(12) // 6, Recipe(epochs=1))
+    >>> list(run.history)
+    ['accuracy', 'loss', 'val_accuracy', 'val_loss']
     """
-    keras.utils.set_random_seed(session.seed() if seed is None else seed)
-    from_logits = isinstance(model.layers[-1], keras.layers.Softmax)
-    network = keras.Model(model.inputs, model.layers[-1].input) if from_logits else model
-    changes = [random_affine(**AFFINE)] if recipe.affine else []
-    changes += [keras.layers.GaussianNoise(recipe.noise)] if recipe.noise else []
-    if changes or recipe.attack_radius:
-        inputs = keras.Input((28, 28, 1))
-        changed = functools.reduce(lambda x, layer: layer(x), changes, inputs)
-        kind = _adversarial(recipe) if recipe.attack_radius else keras.Model
-        network = kind(inputs, network(changed))
-    share = 1 / 12 if recipe.validation else 0.0
+    x, y, recipe, seed = _checked(model, x, y, recipe, seed)
+    keras.utils.set_random_seed(seed)
+    network, from_logits = _network_to_fit(model, recipe)
+    share = VALIDATION_SHARE if recipe.validation else 0.0
     steps = recipe.epochs * -(-int(len(x) * (1 - share)) // recipe.batch_size)
     network.compile(
         optimizer=keras.optimizers.Adam(_learning_rate(recipe, steps)),
@@ -98,9 +146,16 @@ def train(model, x, y, recipe, *, seed=None, progress=True) -> TrainingRun:
         metrics=["accuracy"],
         jit_compile=False,  # XLA is four times slower here, on a CPU
     )
+    done = 0
+
+    def count(batch, logs):
+        nonlocal done
+        done += 1
+        bar.update()
+
     bar = session.progress_bar(steps, "training", progress)
     callback = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: bar.update(),
+        on_train_batch_end=count,
         on_epoch_end=lambda epoch, logs: bar.set_postfix(accuracy=f"{logs['accuracy']:.3f}"),
     )
     began = time.perf_counter()
@@ -114,19 +169,80 @@ def train(model, x, y, recipe, *, seed=None, progress=True) -> TrainingRun:
             callbacks=[callback],
             verbose=0,
         )
+    _check_complete(fitted.history, done, steps)
     return TrainingRun(fitted.history, time.perf_counter() - began)
 
 
-def _adversarial(recipe):
-    """Return the kind of Model that trains on perturbed images instead of the given ones."""
+def _checked(model, x, y, recipe, seed):
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"model must be a keras.Model, not {model!r}")
+    if not isinstance(recipe, Recipe):
+        raise ValueError(f"recipe must be a Recipe, not {recipe!r}")
+    x = validation.images_for(model, x, "x")
+    if recipe.validation and len(x) < 2:
+        raise ValueError("x must hold 2 images or more, because one is held out for validation")
+    p = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")
+    y = validation.labels(y, "y", len(x), p.shape[1])
+    seed = session.seed() if seed is None else seed
+    return x, y, recipe, validation.whole_number(seed, "seed", 0, 2**32 - 1)
 
-    class Adversarial(keras.Model):
-        def train_step(self, data):
-            x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-            radius = recipe.attack_radius * tf.random.uniform((tf.shape(x)[0], 1, 1, 1)) ** 2
-            return super().train_step((pgd_attack(self, x, y, radius, recipe.attack_steps), y))
 
-    return Adversarial
+def _check_complete(history, done, steps):
+    """Refuse what must not be taken for a trained network."""
+    if done < steps:
+        raise RuntimeError(
+            f"The training ended after {done} of {steps} steps: unset KERAS_MAX_EPOCHS and "
+            "KERAS_MAX_STEPS_PER_EPOCH, with which Keras cuts it short."
+        )
+    if not np.isfinite(history["loss"][-1]):
+        raise RuntimeError(
+            f"The training diverged: its loss became {history['loss'][-1]}. "
+            "Try a smaller learning_rate."
+        )
+
+
+def _network_to_fit(model, recipe):
+    """Return a network around the model's layers that changes its images first, as recipes say.
+
+    Returns
+    -------
+    network : keras.Model
+    from_logits : bool
+        Whether it returns logits instead of probabilities.
+    """
+    from_logits = isinstance(model.layers[-1], keras.layers.Softmax)
+    network = keras.Model(model.inputs, model.layers[-1].input) if from_logits else model
+    changes = [RandomAffine(**AFFINE)] if recipe.affine else []
+    changes += [keras.layers.GaussianNoise(recipe.noise)] if recipe.noise else []
+    if changes or recipe.attack_radius:
+        inputs = keras.Input(model.input_shape[1:])
+        changed = functools.reduce(lambda x, layer: layer(x), changes, inputs)
+        if recipe.attack_radius:
+            network = AdversarialModel(inputs, network(changed))
+            network.recipe, network.from_logits = recipe, from_logits
+        else:
+            network = keras.Model(inputs, network(changed))
+    return network, from_logits
+
+
+class AdversarialModel(keras.Model):
+    """A model that trains on attacked images instead of the given ones.
+
+    It needs the attributes `recipe` and `from_logits` before it is fitted.
+    """
+
+    def train_step(self, data):
+        """Attack a batch, with a radius for each image, and train on the result."""
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+
+        def loss(images):
+            return keras.losses.sparse_categorical_crossentropy(
+                y, self(images), from_logits=self.from_logits
+            )
+
+        radius = self.recipe.attack_radius * tf.random.uniform((tf.shape(x)[0], 1, 1, 1)) ** 2
+        attacked = attacks.climb(loss, x, radius, self.recipe.attack_steps, "l2")
+        return super().train_step((attacked, y))
 
 
 def _learning_rate(recipe, steps):
@@ -140,41 +256,63 @@ def _learning_rate(recipe, steps):
     )
 
 
-def random_affine(rotation, shift, zoom, shear):
-    """Build a layer that gives every image of a training batch its own small affine warp.
+class RandomAffine(keras.layers.Layer):
+    """Rotate, shift, zoom and shear every image of a training batch by its own random amounts.
 
-    One batched projective transform; Keras' own random layers do the same one by one and take
-    more than twice the time. `rotation` in degrees, `shift` as a share of the side.
+    All images go through one batched transform; Keras' own random layers do the same one by one
+    and take more than twice the time. What comes from outside of the image is black.
+
+    Parameters
+    ----------
+    rotation : float from 0 to 180
+        The largest angle, in degrees, to either side.
+    shift : float from 0 to 1
+        The longest way in each direction, as a share of the side.
+    zoom : float from 0 to 0.9
+        The largest change of the size in each direction, as a share of it.
+    shear : float from 0 to 1
+        The largest slant.
+
+    Raises
+    ------
+    ValueError
+        For an amount out of its range.
+
+    Examples
+    --------
+    >>> images = np.ones((2, 4, 4, 1), np.float32)
+    >>> moved = RandomAffine(**AFFINE)(images, training=True)
+    >>> tuple(moved.shape)
+    (2, 4, 4, 1)
     """
 
-    class RandomAffine(keras.layers.Layer):
-        def call(self, images, training=False):
-            if not training:
-                return images
-            n, side = tf.shape(images)[0], 28.0
+    def __init__(self, rotation, shift, zoom, shear, **options):
+        super().__init__(**options)
+        self.rotation = validation.number(rotation, "rotation", low=0, high=180)
+        self.shift = validation.number(shift, "shift", low=0, high=1)
+        self.zoom = validation.number(zoom, "zoom", low=0, high=0.9)
+        self.shear = validation.number(shear, "shear", low=0, high=1)
 
-            def uniform(limit):
-                return tf.random.uniform((n,), -limit, limit)
+    def call(self, images, training=False):
+        """Change a tensor of images (n, h, w, c) in training; return it as it is otherwise."""
+        if not training:
+            return images
+        n, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
 
-            angle = uniform(rotation * np.pi / 180)
-            scale_x, scale_y = 1 + uniform(zoom), 1 + uniform(zoom)
-            slant = uniform(shear)
-            a = scale_x * tf.cos(angle)
-            b = -scale_y * tf.sin(angle) + slant
-            c = scale_x * tf.sin(angle) + slant
-            d = scale_y * tf.cos(angle)
-            # rotate about the centre of the image, then move
-            middle = (side - 1) / 2
-            dx = middle - a * middle - b * middle + uniform(shift * side)
-            dy = middle - c * middle - d * middle + uniform(shift * side)
-            zero = tf.zeros((n,))
-            return tf.raw_ops.ImageProjectiveTransformV3(
-                images=images,
-                transforms=tf.stack([a, b, dx, c, d, dy, zero, zero], axis=1),
-                output_shape=(28, 28),
-                interpolation="BILINEAR",
-                fill_mode="CONSTANT",
-                fill_value=0.0,
-            )
+        def uniform(limit):
+            return tf.random.uniform((n,), -limit, limit)
 
-    return RandomAffine()
+        angle = uniform(self.rotation * np.pi / 180)
+        scale_x, scale_y = 1 + uniform(self.zoom), 1 + uniform(self.zoom)
+        slant = uniform(self.shear)
+        a = scale_x * tf.cos(angle)
+        b = -scale_y * tf.sin(angle) + slant
+        c = scale_x * tf.sin(angle) + slant
+        d = scale_y * tf.cos(angle)
+        # rotate about the centre of the image, then move
+        x, y = (width - 1) / 2, (height - 1) / 2
+        dx = x - a * x - b * y + uniform(self.shift * width)
+        dy = y - c * x - d * y + uniform(self.shift * height)
+        zero = tf.zeros((n,))
+        transforms = tf.stack([a, b, dx, c, d, dy, zero, zero], axis=1)
+        return keras.ops.image.affine_transform(images, transforms, data_format="channels_last")

@@ -37,6 +37,15 @@ def images(values, name, shape=None):
     return values.astype(np.float32, copy=False)
 
 
+def images_for(model, values, name):
+    """Return images as `images` does, for a callable model; a Keras model knows their shape."""
+    if not callable(model):
+        raise ValueError(f"model must be callable on a batch of images, not {model!r}")
+    shape = getattr(model, "input_shape", None)
+    known = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
+    return images(values, name, shape[1:] if known else None)
+
+
 def labels(values, name, n, classes=None):
     """Return n labels as int64 of shape (n,), from 0 to classes - 1 if `classes` is given."""
     values = np.asarray(values)

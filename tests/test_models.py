@@ -1,11 +1,16 @@
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 
-import helpers
-from helpers import models
+from helpers import checkpoints, models
+from helpers.backend import keras, tf
+from helpers.models import Network, load_or_train, load_to_invert
+from helpers.training import Recipe, train
+
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config")
 
 PARAMETERS = {
     "reference": 225_034,
@@ -18,18 +23,48 @@ PARAMETERS = {
 }
 
 
+def build_linear(shape, classes):
+    inputs = keras.Input(shape)
+    outputs = keras.layers.Dense(classes, activation="softmax")(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, outputs)
+
+
+LINEAR = Network("linear", build_linear, Recipe(epochs=1, batch_size=30, learning_rate=0.01))
+
+
 @pytest.fixture
-def small(sample, tmp_path, monkeypatch):
-    """Six hundred images, a short recipe, and a models folder of its own."""
-    monkeypatch.setenv("COURSE_MODELS", str(tmp_path / "models"))
-    monkeypatch.setitem(models.RECIPES, "no_dense", models.Recipe(epochs=1, batch_size=100))
+def eager():
+    """Train without compiling, which takes longer than the few steps of the tests here."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def small(sample, tmp_path, monkeypatch, eager):
+    """Sixty training images, and folders of its own that do not exist yet."""
+    monkeypatch.setenv("COURSE_MODELS", str(tmp_path / "data" / "models"))
+    monkeypatch.setattr(checkpoints, "PRETRAINED", tmp_path / "pretrained")
     return dataclasses.replace(
         sample,
-        x_train=sample.x_train[:600],
-        y_train=sample.y_train[:600],
+        x_train=sample.x_train[:60],
+        y_train=sample.y_train[:60],
         x_test=sample.x_test[:50],
         y_test=sample.y_test[:50],
     )
+
+
+def put_pretrained(model, network, dataset, **changes):
+    """Make `model` the pretrained network of a dataset, with a card that may lie."""
+    card = checkpoints.wanted(model, network, dataset, 0) | {"test_accuracy": 0.5} | changes
+    checkpoints.save(model, checkpoints.pretrained_path(network, dataset, 0), card)
+
+
+def kernel(model):
+    return model.get_weights()[0]
+
+
+# networks
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -50,219 +85,331 @@ def test_the_reference_network_has_the_shapes_of_the_report():
     ]
 
 
-@pytest.mark.parametrize("name", models.RECIPES)
-def test_every_network_returns_probabilities(name, sample):
-    p = models.predict(models.BUILDERS[name](), sample.x_test[:7])
-    assert p.shape == (7, 10)
+@pytest.mark.parametrize("name", ["cnn", "judge_cnn", "judge_mlp", *models.ABLATIONS])
+@pytest.mark.parametrize(("shape", "classes"), [((28, 28, 1), 10), ((32, 32, 3), 4)])
+def test_every_network_returns_probabilities_for_images_of_any_shape(name, shape, classes):
+    model = models.NETWORKS[name].build(shape, classes)
+    p = models.predict(model, np.random.default_rng(0).random((2, *shape)))
+    assert p.shape == (2, classes) and p.dtype == np.float32
     assert np.allclose(p.sum(axis=1), 1, atol=1e-5)
 
 
-def test_the_padded_network_learns_from_its_logits(sample):
-    model = models.ABLATIONS["padded"]()
-    before = models.accuracy(model, sample.x_test, sample.y_test)
-    models.train(model, sample.x_train, sample.y_train, models.Recipe(epochs=1), seed=0)
-    assert models.accuracy(model, sample.x_test, sample.y_test) > before + 0.3
+def test_a_network_stands_under_its_own_name_and_ablations_are_trained_alike():
+    assert all(name == network.name for name, network in models.NETWORKS.items())
+    recipes = {models.NETWORKS[name].recipe for name in models.ABLATIONS}
+    assert len(recipes) == 1
+    assert all(models.NETWORKS[name].build is build for name, build in models.ABLATIONS.items())
 
 
-def test_the_same_seed_gives_the_same_weights(small):
-    def trained(seed):
-        import keras
-
-        keras.utils.set_random_seed(seed)
-        model = models.BUILDERS["no_dense"]()
-        models.train(model, small.x_train, small.y_train, models.RECIPES["no_dense"], seed=seed)
-        return np.concatenate([w.ravel() for w in model.get_weights()])
-
-    assert np.array_equal(trained(0), trained(0))
-    assert not np.array_equal(trained(0), trained(1))
-
-
-def test_the_history_has_validation_values_only_with_a_validation_part(small):
-    for validation in (True, False):
-        model = models.BUILDERS["no_dense"]()
-        recipe = models.Recipe(epochs=2, validation=validation)
-        run = models.train(model, small.x_train, small.y_train, recipe, seed=0)
-        assert ("val_accuracy" in run.history) == validation
-        assert len(run.history["loss"]) == 2
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        *(({"name": name}, "name must be made of letters") for name in ("a/b", "", "..", None, 3)),
+        *(({"dataset": name}, "dataset must be made of letters") for name in ("a b", None)),
+        ({"build": None}, "build must be callable"),
+        ({"recipe": {"epochs": 1}}, "recipe must be a Recipe"),
+    ],
+)
+def test_a_network_names_what_it_cannot_be_made_of(changed, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(LINEAR, **changed)
 
 
-def test_the_warp_moves_images_only_in_training(sample):
-    layer = models.warp_layer(**models.WARP)
-    images = sample.x_train[:16]
-    assert np.array_equal(layer(images, training=False), images)
-    warped = np.asarray(layer(images, training=True))
-    assert warped.shape == images.shape
-    assert not np.allclose(warped, images)
-    # moved by a few pixels, not torn apart: about as much ink as before
-    assert np.allclose(warped.sum(axis=(1, 2, 3)), images.sum(axis=(1, 2, 3)), rtol=0.5)
-    assert warped.min() >= 0 and warped.max() <= 1
+# predict, accuracy
 
 
-def test_the_warp_without_any_change_is_the_identity(sample):
-    layer = models.warp_layer(rotation=0, shift=0, zoom=0, shear=0)
-    images = sample.x_train[:4]
-    assert np.allclose(layer(images, training=True), images, atol=1e-5)
+def brightness(images):
+    bright = np.asarray(images).mean(axis=(1, 2, 3))
+    return np.stack([1 - bright, bright], axis=1)
 
 
-def test_an_attack_stays_near_its_image_and_raises_the_loss(sample, linear_model):
-    tf = helpers.tensorflow()
-    x, y = sample.x_test[:40], sample.y_test[:40]
-    radius = np.repeat([0.0, 0.5, 1.5, 3.0], 10).astype(np.float32).reshape(40, 1, 1, 1)
-    moved = models.perturb(linear_model[0], tf.constant(x), y, radius, steps=4).numpy()
-    length = np.linalg.norm((moved - x).reshape(40, -1), axis=1)
-    assert np.all(length <= radius.ravel() + 1e-4)
-    assert np.all(length[10:] > 0.5 * radius.ravel()[10:])
-    assert moved.min() >= 0 and moved.max() <= 1
-    p_before, p_after = (
-        models.predict(linear_model[0], images)[np.arange(40), y] for images in (x, moved)
-    )
-    assert np.all(p_after[10:] < p_before[10:])
-    assert np.array_equal(p_after[:10], p_before[:10])
+def test_predictions_come_in_the_order_of_the_images_whatever_their_number():
+    x = np.linspace(0, 1, 1201).reshape(-1, 1, 1, 1)
+    assert np.allclose(models.predict(brightness, x)[:, 1], x.ravel(), atol=1e-6)
 
 
-def test_adversarial_training_makes_attacks_harder(sample):
-    def accuracy_under_attack(**settings):
-        keras.utils.set_random_seed(0)
-        model = models.BUILDERS["no_dense"]()
-        recipe = models.Recipe(epochs=4, learning_rate=3e-3, validation=False, **settings)
-        models.train(model, sample.x_train[:2000], sample.y_train[:2000], recipe, seed=0)
-        attacked = models.perturb(model, tf.constant(x), y, radius=2.0).numpy()
-        return models.accuracy(model, x, y), models.accuracy(model, attacked, y)
-
-    tf = helpers.tensorflow()
-    import keras
-
-    x, y = sample.x_test[:300], sample.y_test[:300]
-    clean, attacked = accuracy_under_attack()
-    robust_clean, robust_attacked = accuracy_under_attack(attack_radius=4.0, attack_steps=2)
-    assert robust_attacked > attacked + 0.2
-    assert robust_clean > clean - 0.1
+def test_accuracy_is_the_share_of_images_that_are_right():
+    x = np.array([0.1, 0.2, 0.9, 0.8]).reshape(-1, 1, 1, 1)
+    assert models.accuracy(brightness, x, [0, 1, 1, 1]) == 0.75
+    assert models.accuracy(brightness, x, np.uint8([1, 1, 0, 0])) == 0
 
 
-def test_training_noise_leaves_predictions_without_noise(sample):
-    model = models.BUILDERS["no_dense"]()
-    recipe = models.Recipe(epochs=1, noise=0.4, validation=False)
-    models.train(model, sample.x_train[:200], sample.y_train[:200], recipe, seed=0)
-    x = sample.x_test[:5]
-    assert np.array_equal(models.predict(model, x), models.predict(model, x))
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"y": np.zeros((3, 1), int)}, "y must be 3 integers, one for each image"),
+        ({"y": np.zeros(2, int)}, "y must be 3 integers"),
+        ({"y": np.zeros(3)}, "y must be 3 integers"),
+        ({"y": [True, False, True]}, "y must be 3 integers"),
+        ({"y": [0, 1, 2]}, r"y must lie in 0\.\.1"),
+        ({"y": None}, "y must be 3 integers"),
+        ({"x": np.full((3, 2, 2, 1), 255)}, r"values in \[0, 1\], .*divide by 255"),
+        ({"x": np.full((3, 2, 2, 1), np.nan)}, "x must hold finite values"),
+        ({"x": np.full((3, 2, 2, 1), np.inf)}, "x must hold finite values"),
+        ({"x": np.zeros((3, 2, 2))}, "x must have shape"),
+        ({"x": np.zeros((0, 2, 2, 1))}, "x must have shape"),
+        ({"x": "images"}, "x must hold numbers"),
+        ({"x": None}, "x must hold numbers"),
+        ({"model": None}, "model must be callable"),
+        ({"model": "cnn"}, "model must be callable"),
+        ({"model": lambda x: np.ones((len(x), 2))}, "outputs of model must be probabilities"),
+        ({"model": lambda x: np.full((len(x), 2), np.nan)}, "outputs of model must be"),
+        ({"model": lambda x: np.full((1, 2), 0.5)}, "one row for each of 3 images, not 1"),
+    ],
+)
+def test_what_cannot_be_predicted_is_named(changed, message):
+    arguments = {"model": brightness, "x": np.zeros((3, 2, 2, 1)), "y": [0, 1, 0]} | changed
+    with pytest.raises(ValueError, match=message):
+        models.accuracy(**arguments)
+    if "y" not in changed:
+        with pytest.raises(ValueError, match=message):
+            models.predict(arguments["model"], arguments["x"])
 
 
-def test_every_setting_of_a_recipe_gives_another_file(sample, monkeypatch):
-    paths = set()
-    for recipe in (
-        models.Recipe(1),
-        models.Recipe(2),
-        models.Recipe(1, noise=0.1),
-        models.Recipe(1, attack_radius=1.0),
-        models.Recipe(1, warp=True),
-    ):
-        monkeypatch.setitem(models.RECIPES, "cnn", recipe)
-        paths.add(models.kept_path("cnn", sample, 0))
-    monkeypatch.setitem(models.WARP, "shift", 0.08)
-    paths.add(models.kept_path("cnn", sample, 0))
-    assert len(paths) == 6
+def test_images_of_another_shape_than_the_networks_are_named():
+    with pytest.raises(ValueError, match=r"x must have shape \(n, 28, 28, 1\)"):
+        models.predict(models.build_cnn(), np.zeros((3, 32, 32, 3)))
+
+
+# load_or_train
 
 
 def test_a_network_is_trained_once_and_then_loaded(small, capsys):
-    first = models.load_or_train("no_dense", small)
-    assert "trained in" in capsys.readouterr().out
-    second = models.load_or_train("no_dense", small)
-    assert "loaded from data/models" in capsys.readouterr().out
-    assert np.array_equal(models.predict(first, small.x_test), models.predict(second, small.x_test))
-
-
-def test_another_seed_or_another_recipe_is_another_network(small, monkeypatch, capsys):
-    models.load_or_train("no_dense", small, seed=0)
-    models.load_or_train("no_dense", small, seed=1)
-    monkeypatch.setitem(models.RECIPES, "no_dense", models.Recipe(epochs=1, batch_size=50))
-    models.load_or_train("no_dense", small, seed=0)
-    assert capsys.readouterr().out.count("trained in") == 3
-
-
-@pytest.mark.parametrize("damage", [lambda content: content[:1000], lambda content: b"", None])
-def test_a_damaged_checkpoint_is_reported_and_trained_again(small, capsys, damage):
-    models.load_or_train("no_dense", small)
-    path = models.kept_path("no_dense", small, 0)
-    if damage is None:  # whole, but of another network
-        models.BUILDERS["padded"]().save_weights(path)
-    else:
-        path.write_bytes(damage(path.read_bytes()))
-    capsys.readouterr()
-    models.load_or_train("no_dense", small)
+    first = load_or_train(LINEAR, small)
     out = capsys.readouterr().out
-    assert f"{path.name} does not load" in out
-    assert "trained in" in out
+    score = models.accuracy(first, small.x_test, small.y_test)
+    assert re.fullmatch(rf"linear, seed 0: trained in \d+ s; test accuracy {score:.2%}\n", out)
+    second = load_or_train(LINEAR, small)
+    assert capsys.readouterr().out == (
+        f"linear, seed 0: loaded from data/models; test accuracy {score:.2%}\n"
+    )
+    assert np.array_equal(kernel(first), kernel(second))
+
+
+def test_its_model_card_says_what_it_is(small):
+    model = load_or_train(LINEAR, small, seed=3)
+    path = checkpoints.trained_path(LINEAR, small, 3)
+    card = json.loads(checkpoints.card_path(path).read_text())
+    assert card.pop("versions") == {"tensorflow": tf.__version__, "keras": keras.__version__}
+    assert card == {
+        "network": "linear",
+        "dataset": "mnist",
+        "images": 60,
+        "seed": 3,
+        "parameters": 7850,
+        "recipe": LINEAR.recipe.settings(),
+        "test_accuracy": round(models.accuracy(model, small.x_test, small.y_test), 4),
+        "sha256": checkpoints.digest(model),
+    }
+
+
+def test_it_is_trained_with_its_recipe_on_the_seed_that_is_asked_for(small, monkeypatch, capsys):
+    """The same as building and training by hand: the seed decides weights and shuffling."""
+    keras.utils.set_random_seed(4)
+    expected = build_linear((28, 28, 1), 10)
+    train(expected, small.x_train, small.y_train, LINEAR.recipe, seed=4)
+    assert np.array_equal(kernel(load_or_train(LINEAR, small, seed=4)), kernel(expected))
+    monkeypatch.setenv("COURSE_SEED", "4")
+    capsys.readouterr()
+    assert np.array_equal(kernel(load_or_train(LINEAR, small)), kernel(expected))
+    assert capsys.readouterr().out.startswith("linear, seed 4: loaded")
+
+
+def test_another_seed_recipe_or_number_of_images_is_another_network(small, capsys):
+    fewer = dataclasses.replace(small, x_train=small.x_train[:59], y_train=small.y_train[:59])
+    other = dataclasses.replace(LINEAR, recipe=Recipe(epochs=1, batch_size=20))
+    load_or_train(LINEAR, small, seed=0)
+    for network, dataset, seed in ((LINEAR, small, 1), (other, small, 0), (LINEAR, fewer, 0)):
+        load_or_train(network, dataset, seed)
+    assert capsys.readouterr().out.count("trained in") == 4
+
+
+def test_shared_networks_are_known_by_name(small, monkeypatch):
+    monkeypatch.setitem(models.NETWORKS, "linear", LINEAR)
+    by_name = load_or_train("linear", small)
+    assert np.array_equal(kernel(by_name), kernel(load_or_train(LINEAR, small)))
+
+
+def test_colour_images_and_other_classes_can_be_trained_on(small):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((24, 32, 32, 3), np.float32), np.arange(24) % 4
+    colour = dataclasses.replace(
+        small, name="colour", x_train=x, y_train=y, x_test=x, y_test=y, class_names=tuple("abcd")
+    )
+    recipe = Recipe(epochs=1, affine=True, noise=0.1, attack_radius=0.5, attack_steps=1)
+    model = load_or_train(Network("half", models.ABLATIONS["half_filters"], recipe), colour)
+    assert models.predict(model, x).shape == (24, 4)
+
+
+def test_after_a_load_that_failed_half_way_training_starts_afresh(small, capsys):
+    """The first layers of the file fit and are loaded, the last does not."""
+
+    def build(shape, classes, last=None):
+        inputs = keras.Input(shape)
+        x = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
+        return keras.Model(inputs, keras.layers.Dense(last or classes, activation="softmax")(x))
+
+    network = dataclasses.replace(LINEAR, build=build)
+    expected = kernel(load_or_train(network, small))
+    path = checkpoints.trained_path(network, small, 0)
+    keras.utils.set_random_seed(99)
+    foreign = build((28, 28, 1), 10, last=9)
+    foreign.save_weights(path)
+    capsys.readouterr()
+    model = load_or_train(network, small)
+    out = capsys.readouterr().out
+    assert f"{path.name} is not used" in out and "trained in" in out
+    assert np.array_equal(kernel(model), expected)
+    load_or_train(network, small)
+    assert "loaded from data/models" in capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_written_is_reported(small, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("COURSE_MODELS", str(tmp_path / "file"))
-    models.load_or_train("no_dense", small)
-    out = capsys.readouterr().out
-    assert "could not be kept" in out
-    assert "trained in" in out
+    load_or_train(LINEAR, small)
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "The trained network could not be kept",
+        "linear, seed 0",
+    ]
 
 
-def test_an_interrupted_save_leaves_nothing_behind(small, tmp_path, monkeypatch):
-    import keras
+def test_a_training_that_keras_cut_short_is_not_kept(small):
+    network = dataclasses.replace(LINEAR, recipe=Recipe(epochs=2, batch_size=20))
+    keras.config.set_max_epochs(1)
+    try:
+        with pytest.raises(RuntimeError, match="KERAS_MAX_EPOCHS"), pytest.warns(UserWarning):
+            load_or_train(network, small)
+    finally:
+        keras.config.set_max_epochs(None)
+    assert not checkpoints.trained_path(network, small, 0).parent.exists()
 
-    def half(self, path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keras.Model, "save_weights", half)
-    models.load_or_train("no_dense", small)
-    assert list((tmp_path / "models" / "lite").iterdir()) == []
+# pretrained networks
 
 
-@pytest.mark.parametrize("profile", ["lite", "full"])
-def test_a_shipped_network_is_for_all_images_only(small, monkeypatch, capsys, profile):
-    """Neither on the sample nor on another part: its test images may have been trained on."""
-    monkeypatch.setattr(models, "_card", lambda *arguments: {"images": 60_000})
-    models.load_or_train("no_dense", dataclasses.replace(small, profile=profile))
+def test_a_pretrained_network_is_for_the_full_data_only(small, capsys):
+    """The test images of the sample may be among the images that it was trained on."""
+    pretrained = build_linear((28, 28, 1), 10)
+    full = dataclasses.replace(small, profile="full")
+    put_pretrained(pretrained, LINEAR, full)
+    assert np.array_equal(kernel(load_or_train(LINEAR, full)), kernel(pretrained))
+    assert "loaded from data/pretrained" in capsys.readouterr().out
+    load_or_train(LINEAR, small)
     assert "trained in" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"seed": 0}'])
-def test_a_damaged_card_vouches_for_nothing(tmp_path, text):
-    weights = tmp_path / "mnist-cnn.weights.h5"
-    models.card_path(weights).write_text(text)
-    assert models._card(weights, models.RECIPES["cnn"], 0) is None
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"images": 60_000}, "images: 60000, expected 60"),
+        ({"test_accuracy": "high"}, "test_accuracy must be a finite number"),
+    ],
+)
+def test_a_pretrained_network_that_does_not_fit_is_named_and_not_used(
+    small, capsys, changes, reason
+):
+    full = dataclasses.replace(small, profile="full")
+    put_pretrained(build_linear((28, 28, 1), 10), LINEAR, full, **changes)
+    load_or_train(LINEAR, full)
+    named, trained = capsys.readouterr().out.splitlines()
+    assert named.startswith("mnist-linear.weights.h5 is not used: ") and reason in named
+    assert "trained in" in trained
 
 
-SHIPPED = sorted(models.PRETRAINED.glob("*.weights.h5"))
+def test_after_a_damaged_checkpoint_the_pretrained_network_is_next(small, capsys):
+    full = dataclasses.replace(small, profile="full")
+    pretrained = build_linear((28, 28, 1), 10)
+    put_pretrained(pretrained, LINEAR, full)
+    path = checkpoints.trained_path(LINEAR, full, 0)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    assert np.array_equal(kernel(load_or_train(LINEAR, full)), kernel(pretrained))
+    named, loaded = capsys.readouterr().out.splitlines()
+    assert named.startswith(f"{path.name} is not used")
+    assert "loaded from data/pretrained" in loaded
 
 
-@pytest.mark.parametrize("weights", SHIPPED, ids=lambda path: path.name)
-def test_every_shipped_network_has_a_card_that_fits_the_code(weights):
-    card = json.loads(models.card_path(weights).read_text())
-    name = card["network"]
-    assert card["recipe"] == models.RECIPES[name].settings()
-    model = models.BUILDERS[name]()
-    model.load_weights(weights)
-    assert card["parameters"] == model.count_params()
-    assert weights.stat().st_size < 5e6
+def test_on_the_sample_a_network_to_invert_is_the_pretrained_one(small, capsys):
+    pretrained = build_linear((28, 28, 1), 10)
+    put_pretrained(pretrained, LINEAR, small, images=60_000)
+    assert np.array_equal(kernel(load_to_invert(LINEAR, small, seed=5)), kernel(pretrained))
+    assert capsys.readouterr().out == (
+        "linear, seed 0: loaded from data/pretrained, trained on 60,000 images; "
+        "its card says test accuracy 50.00%\n"
+    )
+
+
+@pytest.mark.parametrize("card", [None, {"images": "60000"}])
+def test_without_a_usable_pretrained_network_one_to_invert_is_trained(small, capsys, card):
+    if card is not None:
+        put_pretrained(build_linear((28, 28, 1), 10), LINEAR, small, **card)
+    load_to_invert(LINEAR, small, seed=2)
+    *named, trained = capsys.readouterr().out.splitlines()
+    assert len(named) == (card is not None) and all("is not used" in line for line in named)
+    assert trained.startswith("linear, seed 2: trained in")
+
+
+def test_with_the_full_data_a_network_to_invert_is_an_ordinary_one(small, capsys):
+    full = dataclasses.replace(small, profile="full")
+    load_to_invert(LINEAR, full, seed=2)
+    assert capsys.readouterr().out.startswith("linear, seed 2: trained in")
+
+
+@pytest.mark.parametrize("function", [load_or_train, load_to_invert])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"network": "resnet"}, "network must be one of .*, not 'resnet'"),
+        ({"network": None}, "network must be one of"),
+        ({"network": build_linear}, "network must be one of"),
+        ({"network": ["cnn"]}, "network must be one of"),
+        ({"dataset": "mnist"}, "dataset must be what data.load returns"),
+        ({"dataset": None}, "dataset must be what data.load returns"),
+        *(
+            ({"seed": seed}, "seed must be a whole number")
+            for seed in (True, -1, 0.5, "0", 2**32, [0], np.nan)
+        ),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(small, function, changed, message):
+    arguments = {"network": LINEAR, "dataset": small, "seed": 0} | changed
+    with pytest.raises(ValueError, match=message):
+        function(**arguments)
+
+
+def test_data_without_classes_and_networks_that_do_not_fit_them_are_named(small):
+    with pytest.raises(ValueError, match="dataset must have classes; mnist has none"):
+        load_or_train(LINEAR, dataclasses.replace(small, class_names=None))
+    for build in (lambda shape, classes: None, lambda shape, classes: build_linear(shape, 7)):
+        network = dataclasses.replace(LINEAR, build=build)
+        with pytest.raises(ValueError, match=r"'linear' must build a keras\.Model that returns 10"):
+            load_or_train(network, small)
+
+
+# the pretrained networks of this repository
+
+PRETRAINED = sorted(checkpoints.PRETRAINED.glob("*.weights.h5"))
+
+
+@pytest.mark.parametrize("weights", PRETRAINED, ids=lambda path: path.name)
+def test_every_pretrained_network_is_verified_and_fits_the_code(weights, sample, capsys):
+    card = json.loads(checkpoints.card_path(weights).read_text())
+    network = models.NETWORKS[card["network"]]
+    model = network.build(models.DIGIT, 10)
+    expected = checkpoints.wanted(model, network, sample, card["seed"])
+    expected["images"] = 60_000
+    assert weights == checkpoints.pretrained_path(network, sample, card["seed"])
+    assert checkpoints.load(model, weights, expected) == card
+    assert capsys.readouterr().out == ""
     assert 0.97 < card["test_accuracy"] < 1
+    assert f"train {network.name} --seeds {card['seed']} --ship" in card["command"]
+    # far from what the images of the test set say, but no chance: 0.1
+    assert models.accuracy(model, sample.x_test[:100], sample.y_test[:100]) > 0.9
 
 
-def test_shipped_networks_together_stay_small():
-    assert sum(path.stat().st_size for path in SHIPPED) < 20e6
-
-
-def test_on_the_sample_a_network_to_invert_is_the_shipped_one(sample, small, capsys):
-    model = models.load_to_invert("cnn", sample)
-    assert "its card says test accuracy" in capsys.readouterr().out
-    expected = models.build_cnn()
-    expected.load_weights(models.shipped_path("cnn", sample, 0))
-    x = sample.x_test[:5]
-    assert np.array_equal(models.predict(model, x), models.predict(expected, x))
-    # a network that is not shipped in this form is trained instead
-    models.load_to_invert("no_dense", small)
-    assert "trained in" in capsys.readouterr().out
-
-
-def test_an_unknown_network_is_named(sample):
-    with pytest.raises(ValueError, match=r"name must be one of .*, not 'resnet'"):
-        models.load_or_train("resnet", sample)
-    with pytest.raises(ValueError, match=r"name must be one of .*, not 'resnet'"):
-        models.load_to_invert("resnet", sample)
+def test_pretrained_networks_stay_small():
+    sizes = [path.stat().st_size for path in PRETRAINED]
+    assert len(sizes) >= 14
+    assert max(sizes) < 5e6
+    assert sum(sizes) < 20e6

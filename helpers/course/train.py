@@ -1,91 +1,152 @@
-"""Train the course's networks on several seeds, note every run, and ship the first."""
+"""Train networks over seeds, record each training, and ship some to data/pretrained."""
 
 from __future__ import annotations
 
-import json
+import argparse
+import importlib
+import pkgutil
 
 import numpy as np
 
-from helpers import records as bands
+from helpers import records
 from helpers.course import notebooks
 
 
 def add_parser(commands):
-    parser = commands.add_parser("train", help="train the networks over seeds, note the runs")
+    """Add the command ``train`` to the command line."""
+    parser = commands.add_parser("train", help="train the networks over seeds, record them")
     parser.add_argument("names", nargs="*", metavar="name", help="default: all")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="default: 0")
+    parser.add_argument("--seeds", type=_seed, nargs="+", default=[0], help="default: 0")
     parser.add_argument(
-        "--ship", action="store_true", help="copy the weights to data/pretrained, with a card"
+        "--ship",
+        action="store_true",
+        help="put the weights into data/pretrained, with a model card",
     )
     parser.set_defaults(main=main)
 
 
+def _seed(text):
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 4294967295")
+    return int(text)
+
+
 def main(arguments):
-    from helpers import checkpoints, data, models, setup
+    """Train what is not on record yet.
 
-    names = arguments.names or list(models.NETWORKS)
-    if unknown := set(names) - set(models.NETWORKS):
-        raise notebooks.UsageError(
-            f"name must be one of {sorted(models.NETWORKS)}, not {sorted(unknown)}"
-        )
+    Raises
+    ------
+    UsageError
+        For an unknown network, and for `--ship` without the full data.
+    """
+    from helpers import data, setup
+
+    chosen = _chosen(arguments.names)
     setup()  # the same seeds and determinism as in a notebook
-    dataset = data.load("mnist")
-    for seed in arguments.seeds:
-        for name in names:
-            recorded = bands.run(
-                dataset.profile, name, seed, models.NETWORKS[name].recipe.settings()
-            )
-            kept = checkpoints.trained_path(models.NETWORKS[name], dataset, seed)
-            if recorded is None or (arguments.ship and not kept.exists()):
-                _train(name, dataset, seed)
-            if arguments.ship:
-                ship(name, dataset, seed)
+    datasets = {name: data.load(name) for name in dict.fromkeys(n.dataset for n in chosen)}
+    if arguments.ship and any(dataset.profile != "full" for dataset in datasets.values()):
+        raise notebooks.UsageError("only networks trained on the full data are shipped")
+    for seed in dict.fromkeys(arguments.seeds):
+        for network in chosen:
+            train(network, datasets[network.dataset], seed, arguments.ship)
 
 
-def _train(name, dataset, seed):
-    from helpers import checkpoints, models
+def networks():
+    """All networks: the shared ones, and those that a chapter defines in its room.
 
-    model = models.load_or_train(name, dataset, seed)
-    if not checkpoints.trained_path(
-        models.NETWORKS[name], dataset, seed
-    ).exists():  # it came from data/pretrained
-        checkpoints.save(model, checkpoints.trained_path(models.NETWORKS[name], dataset, seed))
+    Returns
+    -------
+    list of helpers.models.Network
+
+    Raises
+    ------
+    UsageError
+        If two different networks have one name and one dataset: they would share their files.
+    """
+    from helpers import chapters, models
+
+    rooms = [
+        importlib.import_module(f"{chapters.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(chapters.__path__)
+    ]
+    found = {}
+    for room in (models, *rooms):
+        for network in getattr(room, "NETWORKS", {}).values():
+            key = network.dataset, network.name
+            if found.setdefault(key, network) != network:
+                raise notebooks.UsageError(
+                    f"{room.__name__} has a network {network.name!r} for {network.dataset}, and "
+                    "there is another one with this name: rename it"
+                )
+    return list(found.values())
+
+
+def _chosen(names):
+    everything = networks()
+    known = {network.name for network in everything}
+    if unknown := set(names) - known:
+        raise notebooks.UsageError(f"name must be one of {sorted(known)}, not {sorted(unknown)}")
+    return [network for network in everything if not names or network.name in names]
+
+
+def train(network, dataset, seed, ship=False):
+    """Train one network, unless this was done before, and record which test images it gets wrong.
+
+    Parameters
+    ----------
+    network : helpers.models.Network
+    dataset : helpers.data.Dataset
+    seed : int
+    ship : bool
+        Put its weights into ``data/pretrained``, too.
+
+    Raises
+    ------
+    UsageError
+        If the disk is full or read-only.
+    """
+    from helpers import models
+
+    recipe = network.recipe.settings()
+    recorded = records.training(dataset.profile, network.name, seed, recipe, dataset=dataset.name)
+    if recorded and not ship:
+        accuracy = recorded["accuracy"]
+        print(f"{network.name}, seed {seed}: on record; test accuracy {accuracy:.2%}")
+        return
+    model = models.load_or_train(network, dataset, seed)
+    try:
+        if not recorded:
+            _record(model, network, dataset, seed)
+        if ship:
+            _ship(model, network, dataset, seed)
+    except OSError as error:
+        raise notebooks.UsageError(f"{network.name}, seed {seed}, was not kept: {error}") from error
+
+
+def _record(model, network, dataset, seed):
+    from helpers import models
+
     predicted = models.predict(model, dataset.x_test).argmax(axis=1)
     wrong = np.flatnonzero(predicted != dataset.y_test)
-    bands.record_run(
-        dataset.profile,
-        name,
-        {
-            "seed": seed,
-            "recipe": models.NETWORKS[name].recipe.settings(),
-            "accuracy": round(1 - len(wrong) / len(predicted), 4),
-            "wrong": wrong.tolist(),
-        },
-    )
-
-
-def ship(name, dataset, seed):
-    """Copy one trained network to data/pretrained and write its card."""
-    if dataset.profile != "full":
-        raise SystemExit("Only networks trained on the full data are shipped.")
-    from helpers import checkpoints, models
-    from helpers.backend import keras, tf
-
-    kept = checkpoints.trained_path(models.NETWORKS[name], dataset, seed)
-    target = checkpoints.pretrained_path(models.NETWORKS[name], dataset, seed)
-    model = models.NETWORKS[name].build()
-    model.load_weights(kept)
-    checkpoints.save(model, target)
-    run = bands.run(dataset.profile, name, seed, models.NETWORKS[name].recipe.settings())
-    card = {
-        "network": name,
-        "command": f"python -m helpers.course train {name} --seeds {seed} --ship",
-        "dataset": dataset.name,
-        "images": len(dataset.x_train),
+    line = {
+        "profile": dataset.profile,
         "seed": seed,
-        "test_accuracy": run["accuracy"],
-        "parameters": int(model.count_params()),
-        "recipe": models.NETWORKS[name].recipe.settings(),
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        "recipe": network.recipe.settings(),
+        "accuracy": round(1 - len(wrong) / len(predicted), 4),
+        "wrong": wrong.tolist(),
     }
-    checkpoints.card_path(target).write_text(json.dumps(card, indent=1) + "\n")
+    records.append(records.training_file(network.name, dataset.name), line)
+
+
+def _ship(model, network, dataset, seed):
+    from helpers import checkpoints
+
+    expected = checkpoints.wanted(model, network, dataset, seed)
+    card = checkpoints.load(model, checkpoints.trained_path(network, dataset, seed), expected)
+    if card is None:
+        print(f"{network.name}, seed {seed}: nothing to ship; it was not trained here")
+        return
+    command = f"python -m helpers.course train {network.name} --seeds {seed} --ship"
+    target = checkpoints.pretrained_path(network, dataset, seed)
+    checkpoints.save(model, target, {**card, "command": command})
+    print(f"{network.name}, seed {seed}: shipped to {target.name}")

@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+
+from helpers import attacks, models
+from helpers.attacks import climb, fgsm_attack, pgd_attack
+from helpers.backend import keras, tf
+
+
+@pytest.fixture
+def digits(sample):
+    return sample.x_test[:40], sample.y_test[:40]
+
+
+def gradient_by_hand(linear_model, x, y):
+    """Gradient of the cross-entropy of a softmax regression: W (p - one-hot)."""
+    _, weights, bias = linear_model
+    logits = x.reshape(len(x), -1) @ weights + bias
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    return ((p - np.eye(10)[y]) @ weights.T).reshape(x.shape)
+
+
+def loss(model, x, y):
+    return -np.log(models.predict(model, x)[np.arange(len(x)), y])
+
+
+def test_fgsm_goes_the_whole_radius_along_the_sign_of_the_gradient(linear_model, digits):
+    x, y = digits
+    expected = np.clip(x + 0.1 * np.sign(gradient_by_hand(linear_model, x, y)), 0, 1)
+    assert np.allclose(fgsm_attack(linear_model[0], x, y, 0.1), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_pgd_is_projected_gradient_ascent_written_out_for_one_image(linear_model, digits, norm):
+    x, y, steps = digits[0][:1], digits[1][:1], 3
+    radius = 0.7 if norm == "l2" else 0.05
+    moved = x
+    for _ in range(steps):
+        gradient = gradient_by_hand(linear_model, moved, y)
+        if norm == "l2":
+            change = moved + 2 * radius / steps * gradient / np.linalg.norm(gradient) - x
+            change = change * min(1, radius / np.linalg.norm(change))
+        else:
+            change = moved + 2 * radius / steps * np.sign(gradient) - x
+            change = np.clip(change, -radius, radius)
+        moved = np.clip(x + change, 0, 1)
+    found = pgd_attack(linear_model[0], x, y, radius, steps, norm)
+    assert np.allclose(found, moved, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_an_attack_stays_in_its_radius_and_raises_the_loss(linear_model, digits, norm):
+    x, y = digits
+    moved = pgd_attack(linear_model[0], x, y, 0.3, steps=4, norm=norm)
+    length = np.linalg.norm((moved - x).reshape(40, -1), ord=2 if norm == "l2" else np.inf, axis=1)
+    assert np.all(length <= 0.3 + 1e-5)
+    assert np.all(length > 0.15)
+    assert moved.min() >= 0 and moved.max() <= 1
+    assert np.all(loss(linear_model[0], moved, y) > loss(linear_model[0], x, y))
+
+
+def test_many_steps_find_more_than_one(digits):
+    x, y = digits
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(30, activation="tanh"),
+            keras.layers.Dense(10, kernel_initializer="random_normal"),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    one = fgsm_attack(model, x, y, 0.3)
+    many = pgd_attack(model, x, y, 0.3, steps=10, norm="linf")
+    assert np.mean(loss(model, many, y)) > np.mean(loss(model, one, y))
+
+
+def test_the_inner_attack_takes_a_radius_for_each_image(linear_model, digits):
+    x, y = digits
+    radius = np.repeat([0.0, 0.5, 1.5, 3.0], 10).astype(np.float32).reshape(40, 1, 1, 1)
+
+    def losses(images):
+        return keras.losses.sparse_categorical_crossentropy(y, linear_model[0](images))
+
+    for norm, order in (("l2", 2), ("linf", np.inf)):
+        moved = climb(losses, tf.constant(x), radius, 4, norm).numpy()
+        length = np.linalg.norm((moved - x).reshape(40, -1), ord=order, axis=1)
+        assert np.all(length <= radius.ravel() + 1e-5)
+        assert np.all(length[10:] > 0)
+
+
+@pytest.mark.parametrize("softmax_layer", [True, False])
+def test_images_of_which_a_network_is_entirely_sure_still_move(softmax_layer):
+    """Their p is 1 in float32, but the other classes' p have a tiny gradient yet."""
+    inputs = keras.Input((1, 2, 1))
+    x = keras.layers.Flatten()(inputs)
+    if softmax_layer:
+        outputs = keras.layers.Softmax()(keras.layers.Dense(2)(x))
+    else:
+        outputs = keras.layers.Dense(2, activation="softmax")(x)
+    model = keras.Model(inputs, outputs)
+    model.set_weights([np.eye(2) * 50, np.zeros(2)])
+    x = np.array([0.1, 0.9], np.float32).reshape(1, 1, 2, 1)
+    assert models.predict(model, x)[0, 1] == 1
+    moved = pgd_attack(model, x, [1], radius=0.2, steps=1).ravel()
+    assert moved[0] == pytest.approx(0.3)
+
+
+def test_a_large_number_of_images_is_attacked_in_parts(linear_model, digits, monkeypatch):
+    whole = pgd_attack(linear_model[0], *digits, 0.5)
+    monkeypatch.setattr(attacks, "BATCH", 7)
+    assert np.allclose(pgd_attack(linear_model[0], *digits, 0.5), whole, atol=1e-6)
+
+
+def test_arrays_go_in_and_new_arrays_come_out(linear_model, digits):
+    x, y = digits[0].copy(), list(digits[1])
+    moved = pgd_attack(linear_model[0], x, y, 0.5)
+    assert isinstance(moved, np.ndarray) and moved.dtype == np.float32
+    assert np.array_equal(x, digits[0])
+    assert np.array_equal(pgd_attack(linear_model[0], x, y, 0), x)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        *(
+            ({"radius": radius}, "radius must be a finite number, at least 0")
+            for radius in (-1, 1e30, np.nan, np.inf, True, None, "1", np.ones((40, 1, 1, 1)))
+        ),
+        *(({"steps": steps}, "steps must be a whole number") for steps in (0, 1.5, True, None)),
+        *(({"norm": norm}, "norm must be one of") for norm in ("L2", 2, None, np.inf)),
+        ({"x": np.full((40, 28, 28, 1), 255)}, "x must hold values in .*divide by 255"),
+        ({"x": np.full((40, 28, 28, 1), np.nan)}, "x must hold finite values"),
+        ({"x": np.zeros((40, 784))}, "x must have shape"),
+        ({"x": []}, "x must have shape"),
+        ({"y": np.zeros((40, 1), int)}, "y must be 40 integers"),
+        ({"y": np.zeros(3, int)}, "y must be 40 integers"),
+        ({"y": np.full(40, 10)}, r"y must lie in 0\.\.9"),
+        ({"y": np.full(40, -1)}, r"y must lie in 0\.\.9"),
+        ({"y": np.zeros(40)}, "y must be 40 integers"),
+        ({"model": None}, "model must be callable"),
+        ({"model": lambda x: tf.ones((len(x), 10))}, "the outputs of model must be probabilities"),
+        ({"model": lambda x: np.full((len(x), 10), 0.1)}, "model must be differentiable"),
+    ],
+)
+def test_what_cannot_be_attacked_is_named(linear_model, digits, changed, message):
+    arguments = {"model": linear_model[0], "x": digits[0], "y": digits[1], "radius": 0.5}
+    with pytest.raises(ValueError, match=message):
+        pgd_attack(**arguments | changed)
+
+
+def test_images_of_another_shape_than_the_networks_are_named(digits):
+    with pytest.raises(ValueError, match=r"x must have shape \(n, 28, 28, 1\)"):
+        fgsm_attack(models.build_cnn(), np.zeros((40, 14, 14, 1)), digits[1], 0.1)
