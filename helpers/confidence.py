@@ -91,7 +91,7 @@ def reliability(p, y, bins=15):
 
 
 def ece(p, y, bins=15):
-    """Expected calibration error: mean |accuracy - confidence| of the bins, weighted by count.
+    """Mean |accuracy - confidence| of the bins, weighted by count: expected calibration error.
 
     Parameters
     ----------

@@ -57,6 +57,7 @@ class NeighbourIndex:
             self._table = np.vstack([-2 * reduced.T, ones, _squares(reduced)])
 
     def __len__(self):
+        """Return the number of images."""
         return len(self.images)
 
     def of_class(self, cls):

@@ -127,11 +127,11 @@ def _check_judges(judges, sets, targets):
 def _check_targets(targets, n, dataset):
     """Return targets that are classes of the training images, or raise a ValueError."""
     targets = validation.targets(targets, n)
-    classes = np.unique(dataset.y_train)
+    classes, counts = np.unique(dataset.y_train, return_counts=True)
     if missing := set(targets.tolist()) - set(classes.tolist()):
         raise ValueError(f"targets must be classes of the training images, not {sorted(missing)}")
-    if len(classes) < 2:
-        raise ValueError("dataset must have training images of two classes or more")
+    if len(classes) < 2 or counts.min() < 2:
+        raise ValueError("dataset must have two classes or more, with two training images each")
     return targets
 
 
@@ -179,13 +179,14 @@ def trust_scores(images, targets, dataset):
     --------
     >>> class Grays:
     ...     task, class_names = "classification", ("dark", "bright")
-    ...     x_train, y_train = np.array([0, 1]).reshape(2, 1, 1, 1) * np.ones((2, 2, 1)), [0, 1]
-    ...     x_test = x_train
+    ...     y_train = np.array([0, 0, 1, 1])
+    ...     x_train = x_test = y_train.reshape(4, 1, 1, 1) * np.ones((2, 2, 1))
     >>> scores, distances = trust_scores(np.full((1, 2, 2, 1), 0.25), 0, Grays)
     >>> scores.round(3), distances
     (array([3.]), array([0.5], dtype=float32))
     """
-    images = _check_sets(images, dataset)["images"]
+    shape = validation.dataset(dataset).x_train.shape[1:]
+    images = validation.images(images, "images", shape)
     targets = _check_targets(targets, len(images), dataset)
     index, _ = _reference(dataset)
     classes = np.unique(dataset.y_train)
@@ -239,7 +240,8 @@ def reconstruction_scores(images, targets, dataset):
     >>> bool(error[0] < 1e-9)  # 32 components are more than 16 pixels
     True
     """
-    images = _check_sets(images, dataset)["images"]
+    shape = validation.dataset(dataset).x_train.shape[1:]
+    images = validation.images(images, "images", shape)
     targets = _check_targets(targets, len(images), dataset)
     _, autoencoders = _reference(dataset)
     classes = np.unique(dataset.y_train)

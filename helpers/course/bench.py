@@ -26,12 +26,14 @@ BLUR_EVERY = 8
 
 
 def add_parser(commands):
+    """Add this command to the parsers of the command line."""
     parser = commands.add_parser("bench", help="measure inversion and neighbour search")
     parser.add_argument("what", nargs="?", choices=("inversion", "search"), help="default: both")
     parser.set_defaults(main=main)
 
 
 def main(arguments):
+    """Print the lines of each measure that was asked for."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as helpers.setup() does
     dataset = data.load("mnist")
     parts = {"inversion": (inversion, peers), "search": (search,)}
