@@ -318,8 +318,8 @@ def _numbers(values, name):
 
 def _shown(value):
     """Show a value in an error, in at most a line."""
-    if np.ndim(value) and hasattr(value, "shape"):
-        return f"an array of shape {tuple(value.shape)}"
+    if shape := getattr(value, "shape", None):
+        return f"an array of shape {tuple(shape)}"
     text = repr(value)
     # a dataset or a network would fill pages
     return text if len(text) <= 80 and "\n" not in text else f"a {type(value).__name__}"
