@@ -126,7 +126,7 @@ def test_the_scorecard_has_its_anchors_and_says_how_good_the_judges_are(sample, 
     ]
     assert np.all(table.loc[anchors[:2], "always 3"] == 1)
     assert table.loc[anchors[2], "always 3"] == np.mean(sample.y_test == 3)
-    assert table.loc[anchors[2], "k-NN vote"] > 0.9
+    assert table.loc[anchors[2], "k-NN vote"] > 0.85
     assert table.loc[anchors[2]].notna().sum() == 2
     real, noise = table.loc["real digits"], table.loc["noise"]
     assert real["trust score"] > 1.1 > noise["trust score"]
