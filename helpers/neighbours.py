@@ -106,7 +106,8 @@ class NeighbourIndex:
         Notes
         -----
         Filter and refine (Faloutsos et al., 1994): a lower bound of the distance, from principal
-        components, rules out most images; only the others are measured, pixel by pixel.
+        components, rules out most images; only the others are measured, pixel by pixel. Where it
+        rules out too few, one matrix product of all pixels takes its place.
 
         Examples
         --------
@@ -124,27 +125,28 @@ class NeighbourIndex:
     def _search(self, queries, k):
         distances = np.empty((len(queries), k), np.float32)
         indices = np.empty((len(queries), k), np.int64)
-        # two matrix products round a squared distance by less than this
+        # a matrix product rounds squared distances by less than this
         rounding = 1e-5 * (_squares(queries) + self._squares.max())
-        # the least bound of each group is found faster than the least bounds of all images
+        # the least bounds of groups are found faster than the least of all bounds
         size = max(1, min(60, len(self) // (3 * k)))
         groups = len(self) // size
-        first = min(3 * k, groups) - 1
+        look = min(3 * k, groups) - 1
+        filters = [self._lower_bound] if self._pca else []
         waiting = np.arange(len(queries))
-        for bound_of in (self._lower_bound, self._squared_distances)[self._pca is None :]:
-            bounds = bound_of(queries[waiting])
+        for bounds_of in [*filters, self._squared_distances]:
+            bounds = bounds_of(queries[waiting])
             least = bounds[:, : size * groups].reshape(len(waiting), size, groups).min(axis=1)
-            limits = np.partition(least, first, axis=1)[:, first]
+            limits = np.partition(least, look, axis=1)[:, look]
             far = []
             for query, bound, limit in zip(waiting, bounds, limits, strict=True):
-                # k images that look close are measured; none that is closer has a larger bound
-                reach, _ = self._measure(queries[query], np.flatnonzero(bound <= limit), k)
-                near = bound <= reach[-1] + rounding[query]
-                # noise is far from everything: components rule out nothing, but the pixels do
-                if bound_of == self._lower_bound and np.count_nonzero(near) > len(self) // 50:
+                # the k-th of some images is not closer than the k-th of all
+                some, _ = self._measure(queries[query], np.flatnonzero(bound <= limit), k)
+                close = bound <= some[-1] + rounding[query]
+                # noise is far from everything, and a filter rules out nothing
+                if bounds_of in filters and np.count_nonzero(close) > len(self) // 50:
                     far.append(query)
                     continue
-                squares, indices[query] = self._measure(queries[query], np.flatnonzero(near), k)
+                squares, indices[query] = self._measure(queries[query], np.flatnonzero(close), k)
                 distances[query] = np.sqrt(squares)
             if not far:
                 break
