@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
+from helpers import validation
 
-def check_p(p):
-    """Return probabilities as an array (n, classes), or raise a ValueError."""
-    p = np.asarray(p, dtype=float)
-    if p.ndim != 2 or len(p) == 0:
-        raise ValueError(f"p must have shape (n, classes), n >= 1, not {p.shape}")
-    if not np.all(np.isfinite(p)) or p.min() < 0 or not np.allclose(p.sum(axis=1), 1, atol=1e-3):
-        raise ValueError(
-            "p must hold probabilities: rows that are not negative and sum to 1. "
-            f"Its first row sums to {p[0].sum():.3g}; are these logits?"
-        )
-    return p
-
-
-def check_labels(y, p):
-    """Return labels that fit the probabilities, or raise a ValueError."""
-    y = np.asarray(y)
-    if y.shape != (len(p),) or y.dtype.kind not in "iu":
-        raise ValueError(f"y must be {len(p)} integer labels, not {y.dtype} of shape {y.shape}")
-    if y.min() < 0 or y.max() >= p.shape[1]:
-        raise ValueError(f"y must lie in 0..{p.shape[1] - 1}, not {y.min()}..{y.max()}")
-    return y
+LOG_T = (-3, 3)  # temperatures from 0.05 to 20 are tried
+SMALLEST = 1e-12  # a probability of 0 has no logarithm
 
 
 def max_probability(p):
@@ -39,8 +23,13 @@ def max_probability(p):
     Returns
     -------
     array of shape (n,), values in [1 / classes, 1]
+
+    Examples
+    --------
+    >>> max_probability([[0.25, 0.75], [1.0, 0.0]])
+    array([0.75, 1.  ])
     """
-    return check_p(p).max(axis=1)
+    return _probabilities(p).max(axis=1)
 
 
 def quantiles(p, q=(0.05, 0.10, 0.25, 0.50, 0.75)):
@@ -54,10 +43,13 @@ def quantiles(p, q=(0.05, 0.10, 0.25, 0.50, 0.75)):
     Returns
     -------
     pandas.Series, indexed ``"Q05"``, ``"Q10"``, ...
+
+    Examples
+    --------
+    >>> quantiles([[0.25, 0.75], [1.0, 0.0]], q=[0.5]).to_dict()
+    {'Q50': 0.875}
     """
-    q = np.asarray(q, dtype=float)
-    if q.ndim != 1 or not np.all((q >= 0) & (q <= 1)):
-        raise ValueError(f"q must be a sequence of numbers in [0, 1], not {q.tolist()}")
+    q = validation.numbers(q, "q", 0, 1)
     names = [f"Q{round(100 * value):02d}" for value in q]
     return pd.Series(np.quantile(max_probability(p), q), index=names)
 
@@ -77,11 +69,15 @@ def reliability(p, y, bins=15):
     pandas.DataFrame with one row for each bin that is not empty
         ``low`` and ``high`` (edges), ``count``, ``confidence`` (mean m(x) in the bin),
         ``accuracy`` (share of correct images in the bin).
+
+    Examples
+    --------
+    >>> reliability([[0.25, 0.75], [1.0, 0.0]], [0, 0], bins=2).to_dict("list")
+    {'low': [0.5], 'high': [1.0], 'count': [2], 'confidence': [0.875], 'accuracy': [0.5]}
     """
-    p = check_p(p)
-    y = check_labels(y, p)
-    if bins < 1:
-        raise ValueError(f"bins must be 1 or more, not {bins!r}")
+    p = _probabilities(p)
+    y = validation.labels(y, "y", len(p), p.shape[1])
+    bins = validation.whole_number(bins, "bins", 1)
     m, correct = p.max(axis=1), p.argmax(axis=1) == y
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.digitize(m, edges, right=True) - 1, 0, bins - 1)
@@ -95,7 +91,7 @@ def reliability(p, y, bins=15):
 
 
 def ece(p, y, bins=15):
-    """Expected calibration error: mean |accuracy - confidence| of the bins, weighted by count.
+    """Mean |accuracy - confidence| of the bins, weighted by count: expected calibration error.
 
     Parameters
     ----------
@@ -108,6 +104,11 @@ def ece(p, y, bins=15):
     Notes
     -----
     Naeini, Cooper and Hauskrecht (2015); Guo et al. (2017), equation 3.
+
+    Examples
+    --------
+    >>> ece([[0.25, 0.75], [1.0, 0.0]], [1, 0])
+    0.125
     """
     table = reliability(p, y, bins)
     gap = (table["accuracy"] - table["confidence"]).abs()
@@ -124,26 +125,30 @@ def temperature(p, y):
 
     Returns
     -------
-    float, > 0; above 1 the model was too sure, below 1 not sure enough
+    float from 0.05 to 20; above 1 the model was too sure, below 1 not sure enough
 
     Notes
     -----
     Guo et al. (2017). For a softmax model log p differs from the logits by a constant in each
     row, so this equals the scaling of the logits. Zeros are raised to 1e-12.
-    """
-    from scipy.optimize import minimize_scalar
 
-    p = check_p(p)
-    y = check_labels(y, p)
+    Examples
+    --------
+    >>> too_sure = [[0.99, 0.01]] * 10
+    >>> round(temperature(too_sure, [0] * 9 + [1]), 2)  # log(99) / log(9)
+    2.09
+    """
+    p = _probabilities(p)
+    y = validation.labels(y, "y", len(p), p.shape[1])
 
     def log_loss(log_t):
-        scaled = scale(p, np.exp(log_t))
-        return -np.mean(np.log(np.maximum(scaled[np.arange(len(y)), y], 1e-12)))
+        scaled = apply_temperature(p, np.exp(log_t))
+        return -np.mean(np.log(np.maximum(scaled[np.arange(len(y)), y], SMALLEST)))
 
-    return float(np.exp(minimize_scalar(log_loss, bounds=(-3, 3), method="bounded").x))
+    return float(np.exp(minimize_scalar(log_loss, bounds=LOG_T, method="bounded").x))
 
 
-def scale(p, t):
+def apply_temperature(p, t):
     """Probabilities at another temperature: softmax(log(p) / t).
 
     Parameters
@@ -154,10 +159,16 @@ def scale(p, t):
     Returns
     -------
     array of shape (n, classes); rows sum to 1 and keep their order
-    """
-    p = check_p(p)
-    if not 0 < t < np.inf:
-        raise ValueError(f"t must be positive and finite, not {t!r}")
-    from scipy.special import softmax
 
-    return softmax(np.log(np.maximum(p, 1e-12)) / t, axis=1)
+    Examples
+    --------
+    >>> apply_temperature([[0.8, 0.2]], 0.5).round(3)
+    array([[0.941, 0.059]])
+    """
+    p = _probabilities(p)
+    t = validation.number(t, "t", above=0)
+    return softmax(np.log(np.maximum(p, SMALLEST)) / t, axis=1)
+
+
+def _probabilities(p):
+    return validation.probabilities(p, "p").astype(float)

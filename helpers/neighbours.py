@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import time
-
 import numpy as np
+from sklearn.decomposition import PCA
 
-from helpers.inversion import (
-    Inversion,
-    check_images,
-    check_start,
-    check_walk,
-    evenly_spaced,
-    finish,
-    progress_steps,
-)
+from helpers import validation
+from helpers.trajectory import Inversion, check_settings, record
 
 METHODS = ("votes", "soft")
-AXES = 127  # with the distance from these axes, a shadow has 128 numbers instead of 784
-LOOK = 32  # images that are measured first: those with the closest shadows
-GROUP = 50  # columns that are ruled out together
-SHADOWS_FROM = 10_000  # a smaller index is searched faster without them
+COMPONENTS = 95  # with the length of what they leave out, 96 numbers stand for an image
+FILTER_FROM = 10_000  # a smaller index is searched as fast without a filter
+BATCH = 100  # queries that are compared with all images at once
 
 
 class NeighbourIndex:
@@ -29,56 +19,78 @@ class NeighbourIndex:
 
     Parameters
     ----------
-    images : array of shape (n, 28, 28, 1), values in [0, 1]
-    labels : int array of shape (n,), values 0..9
+    images : array of shape (n, h, w, c), values in [0, 1]
+    labels : int array of shape (n,), values 0 and up
+
+    Attributes
+    ----------
+    images, labels : the same, as float32 and int64
+    classes : int
+        One more than the largest label.
 
     Raises
     ------
     ValueError
         For images of another shape or range, or labels that do not fit them.
+
+    Examples
+    --------
+    >>> grays = np.linspace(0, 1, 5).reshape(5, 1, 1, 1)
+    >>> index = NeighbourIndex(grays, np.array([0, 0, 0, 1, 1]))
+    >>> len(index), index.classes
+    (5, 2)
     """
 
     def __init__(self, images, labels):
-        images = check_images(images, "images")
-        labels = np.asarray(labels)
-        if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"labels must be {len(images)} integers, one for each image, "
-                f"not {labels.dtype} of shape {labels.shape}"
-            )
-        if labels.min() < 0 or labels.max() > 9:
-            raise ValueError(f"labels must lie in 0..9, not {labels.min()}..{labels.max()}")
-        self.images = images
-        self.labels = labels.astype(np.int64)
-        self._classes = {}
-        self._flat = images.reshape(len(images), -1)
-        self._squares = (self._flat**2).sum(axis=1)
-        self._shadows = _Shadows(self._flat) if len(images) >= SHADOWS_FROM else None
+        self.images = validation.images(images, "images")
+        self.labels = validation.labels(labels, "labels", len(self.images))
+        self.classes = int(self.labels.max()) + 1
+        self._of_class = {}
+        self._flat = self.images.reshape(len(self.images), -1)
+        self._squares = _squares(self._flat)
+        self._pca = None
+        if len(self) >= FILTER_FROM and self._flat.shape[1] > COMPONENTS:
+            some = self._flat[:: len(self) // 5000]
+            self._pca = PCA(COMPONENTS, svd_solver="covariance_eigh").fit(some)
+            reduced = self._reduce(self._flat)
+            ones = np.ones(len(self), np.float32)
+            self._table = np.vstack([-2 * reduced.T, ones, _squares(reduced)])
 
     def __len__(self):
+        """Return the number of images."""
         return len(self.images)
 
     def of_class(self, cls):
         """Return the index of one class's images, and their places in this index.
 
-        Raises a ValueError if there are none.
+        Raises
+        ------
+        ValueError
+            If there are none.
+
+        Examples
+        --------
+        >>> index = NeighbourIndex(np.zeros((3, 2, 2, 1)), np.array([0, 1, 1]))
+        >>> len(index.of_class(1)[0]), index.of_class(1)[1]
+        (2, array([1, 2]))
         """
-        if cls not in self._classes:
+        cls = validation.whole_number(cls, "cls", 0)
+        if cls not in self._of_class:
             places = np.flatnonzero(self.labels == cls)
             if len(places) == 0:
                 raise ValueError(
                     f"targets must be classes of the index; it holds no image of {cls}"
                 )
             own = NeighbourIndex(self.images[places], self.labels[places])
-            self._classes[cls] = own, places
-        return self._classes[cls]
+            self._of_class[cls] = own, places
+        return self._of_class[cls]
 
     def search(self, queries, k):
         """Find the k nearest images of every query.
 
         Parameters
         ----------
-        queries : array of shape (n, 28, 28, 1), values in [0, 1]
+        queries : array of shape (n, h, w, c), values in [0, 1]
         k : int, 1 <= k <= len(index)
 
         Returns
@@ -93,135 +105,87 @@ class NeighbourIndex:
 
         Notes
         -----
-        |q - x|^2 = |q|^2 + |x|^2 - 2 q.x turns the search into one matrix product. It rounds, so a
-        few candidates more than k are found that way, and measured again by subtraction.
+        Filter and refine (Faloutsos et al., 1994): a lower bound of the distance, from principal
+        components, rules out most images; only the others are measured, pixel by pixel. Where it
+        rules out too few, one matrix product of all pixels takes its place.
 
-        A large index first looks at the shadows of its images on a few axes. Two shadows are never
-        farther apart than their images, so only images with close shadows need be measured
-        (Faloutsos et al., 1994). Where too many are close, as for noise, all images are compared.
-
-        More than eight images whose squared distances differ by less than 0.001 may be mistaken
-        for each other.
+        Examples
+        --------
+        >>> index = NeighbourIndex(np.eye(4).reshape(4, 2, 2, 1), np.arange(4))
+        >>> index.search(index.images[2:3], k=1)
+        (array([[0.]], dtype=float32), array([[2]]))
         """
-        queries = check_images(queries, "queries")
-        self.check_k(k)
-        # the candidates of a batch are gathered at once: 3 kB for each
-        size = min(256, max(1, 50_000 // k))
-        batches = [
-            self._search_batch(batch.reshape(-1, 784), k)
-            for batch in np.split(queries, range(size, len(queries), size))
-        ]
-        distances, indices = (np.concatenate(part) for part in zip(*batches, strict=True))
+        queries = validation.images(queries, "queries", self.images.shape[1:])
+        k = validation.whole_number(k, "k", 1, len(self))
+        flat = queries.reshape(len(queries), -1)
+        batches = [self._search(flat[i : i + BATCH], k) for i in range(0, len(flat), BATCH)]
+        distances, indices = zip(*batches, strict=True)
+        return np.concatenate(distances), np.concatenate(indices)
+
+    def _search(self, queries, k):
+        distances = np.empty((len(queries), k), np.float32)
+        indices = np.empty((len(queries), k), np.int64)
+        # a matrix product rounds squared distances by less than this
+        rounding = 1e-5 * (_squares(queries) + self._squares.max())
+        # the least bounds of groups are found faster than the least of all bounds
+        size = max(1, min(60, len(self) // (3 * k)))
+        groups = len(self) // size
+        look = min(3 * k, groups) - 1
+        filters = [self._lower_bound] if self._pca else []
+        waiting = np.arange(len(queries))
+        for bounds_of in [*filters, self._squared_distances]:
+            bounds = bounds_of(queries[waiting])
+            least = bounds[:, : size * groups].reshape(len(waiting), size, groups).min(axis=1)
+            limits = np.partition(least, look, axis=1)[:, look]
+            far = []
+            for query, bound, limit in zip(waiting, bounds, limits, strict=True):
+                # the k-th of some images is not closer than the k-th of all
+                some, _ = self._measure(queries[query], np.flatnonzero(bound <= limit), k)
+                close = bound <= some[-1] + rounding[query]
+                # noise is far from everything, and a filter rules out nothing
+                if bounds_of in filters and np.count_nonzero(close) > len(self) // 50:
+                    far.append(query)
+                    continue
+                squares, indices[query] = self._measure(queries[query], np.flatnonzero(close), k)
+                distances[query] = np.sqrt(squares)
+            if not far:
+                break
+            waiting = np.array(far)
         return distances, indices
 
-    def _search_batch(self, queries, k):
-        if self._shadows is None or k > LOOK:
-            return self._search_all(queries, k)
-        closeness, lengths = self._shadows.compare(queries)
-        seen = _largest(closeness, LOOK)
-        distances, indices = self._nearest(queries, seen, k)
-        # an image nearer than these has a shadow at least this close; 0.01 covers the rounding
-        limit = lengths - distances[:, -1] ** 2 - 0.01
-        last = np.take_along_axis(closeness, seen, axis=1).min(axis=1)
-        far = []  # what is far from everything, such as noise, is close to no shadow either
-        for query in np.flatnonzero(last >= limit):
-            close = np.flatnonzero(closeness[query] >= limit[query])
-            if len(close) > len(self) // 100:
-                far.append(query)
-                continue
-            own = slice(query, query + 1)
-            distances[own], indices[own] = self._nearest(queries[own], close[None], k)
-        if far:
-            distances[far], indices[far] = self._search_all(queries[far], k)
-        return distances, indices
+    def _measure(self, query, candidates, k):
+        """Squared distances and places of the k nearest candidates, measured by subtraction."""
+        squares = _squares(self._flat[candidates] - query)
+        order = np.argsort(squares, kind="stable")[:k]
+        return squares[order], candidates[order]
 
-    def _search_all(self, queries, k):
-        # |q|^2 is the same for all candidates of a query, so the order needs only the rest
-        closeness = _product(2 * queries, self._flat) - self._squares
-        candidates = _largest(closeness, min(k + 8, len(self)))
-        return self._nearest(queries, candidates, k)
+    def _reduce(self, images):
+        """Turn images (n, pixels) into COMPONENTS numbers and the length of what these leave out.
 
-    def _nearest(self, queries, candidates, k):
-        """Return the k nearest of each query's candidates, measured by subtraction."""
-        difference = self._flat[candidates]
-        difference -= queries[:, None]
-        squares = np.einsum("nkp,nkp->nk", difference, difference)
-        order = np.argsort(squares, axis=1, kind="stable")[:, :k]
-        distances = np.sqrt(np.take_along_axis(squares, order, axis=1))
-        return distances, np.take_along_axis(candidates, order, axis=1)
-
-    def check_k(self, k):
-        """Raise a ValueError unless k is a possible number of neighbours."""
-        if not isinstance(k, int | np.integer) or not 1 <= k <= len(self):
-            raise ValueError(f"k must be from 1 to {len(self)}, the size of the index, not {k!r}")
-
-    def squared_distances(self, queries):
-        """Squared distances to every image: float32 array of shape (queries, len(index)).
-
-        Computed by one matrix product, so that a distance of 0 may come out as 0.0001.
+        Distances cannot grow: along the axes they are projections, and two lengths beside the
+        axes differ by no more than what they are the lengths of.
         """
-        queries = queries.reshape(-1, 784)
-        own = (queries**2).sum(axis=1, keepdims=True)
-        return np.maximum(own + self._squares - _product(2 * queries, self._flat), 0)
-
-
-def _product(a, b):
-    """Return a @ b.T; for one row, BLAS multiplies a matrix and a vector five times faster."""
-    return (b @ a[0])[None] if len(a) == 1 else a @ b.T
-
-
-def _largest(values, count):
-    """Places of the `count` largest values of each row, in no order.
-
-    The largest lie in those groups of columns that have the largest maxima, so that only few
-    columns are sorted: three times faster than `argpartition` on the whole row.
-    """
-    n, columns = values.shape
-    groups = columns // GROUP
-    if groups <= count:
-        return np.argpartition(values, columns - count, axis=1)[:, columns - count :]
-    # a group holds every groups-th column, which makes its maximum fast
-    grouped = values[:, : groups * GROUP].reshape(n, GROUP, groups)
-    best = _largest(grouped.max(axis=1), count)
-    places = best[:, None] + groups * np.arange(GROUP)[:, None]
-    rest = np.broadcast_to(np.arange(groups * GROUP, columns), (n, columns - groups * GROUP))
-    places = np.concatenate([places.reshape(n, -1), rest], axis=1)
-    chosen = _largest(np.take_along_axis(values, places, axis=1), count)
-    return np.take_along_axis(places, chosen, axis=1)
-
-
-class _Shadows:
-    """Images on the first principal axes of an index, and their distance from these axes.
-
-    Two shadows are at most as far apart as their images: along the axes they are projections, and
-    two lengths beside the axes differ by no more than what they are the lengths of.
-    """
-
-    def __init__(self, images):
-        some = images[:: max(1, len(images) // 5000)]
-        self.centre = some.mean(axis=0)
-        axes = np.linalg.eigh(np.cov(some, rowvar=False))[1]
-        self.axes = axes[:, -AXES:].astype(np.float32)
-        shadows = self.cast(images)
-        # a product with (s, 1) gives 2 s.x - |x|^2: the larger, the closer
-        self.table = np.column_stack([2 * shadows, -(shadows**2).sum(axis=1)])
-
-    def cast(self, images):
-        """Turn images (n, 784) into shadows (n, AXES + 1)."""
-        centred = images - self.centre
-        along = centred @ self.axes
-        beside = (centred**2).sum(axis=1) - (along**2).sum(axis=1)
+        along = self._pca.transform(images)
+        beside = _squares(images - self._pca.mean_) - _squares(along)
         return np.column_stack([along, np.sqrt(np.maximum(beside, 0))])
 
-    def compare(self, queries):
-        """Return closeness to all shadows, and the squared length of each query's own.
+    def _lower_bound(self, queries):
+        """Squared distances after `_reduce`, (queries, len(index)): at most the true ones."""
+        reduced = self._reduce(queries)
+        ones = np.ones(len(queries), np.float32)
+        return np.column_stack([reduced, _squares(reduced), ones]) @ self._table
 
-        Their difference is the squared distance: the larger the closeness, the closer.
-        """
-        shadows = self.cast(queries)
-        ones = np.ones((len(queries), 1), np.float32)
-        closeness = _product(np.column_stack([shadows, ones]), self.table)
-        return closeness, (shadows**2).sum(axis=1)
+    def _squared_distances(self, queries):
+        """Squared distances by |q|^2 + |x|^2 - 2 q.x, (queries, len(index)), rounded."""
+        squares = (-2 * queries) @ self._flat.T
+        squares += self._squares
+        squares += _squares(queries)[:, None]
+        return squares
+
+
+def _squares(rows):
+    """Squared length of each row."""
+    return np.einsum("ij,ij->i", rows, rows)
 
 
 def pseudo_probability(index: NeighbourIndex, queries, k=10):
@@ -230,23 +194,32 @@ def pseudo_probability(index: NeighbourIndex, queries, k=10):
     Parameters
     ----------
     index : NeighbourIndex
-    queries : array of shape (n, 28, 28, 1), values in [0, 1]
+    queries : array of shape (n, h, w, c), values in [0, 1]
     k : int, 1 <= k <= len(index)
 
     Returns
     -------
-    float32 array of shape (n, 10); rows sum to 1 and take values in {0, 1/k, ..., 1}
+    float32 array of shape (n, index.classes); rows sum to 1, values are in {0, 1/k, ..., 1}
 
     Raises
     ------
     ValueError
         For queries of another shape or range, or k out of its range.
+
+    Examples
+    --------
+    >>> index = NeighbourIndex(np.linspace(0, 1, 5).reshape(5, 1, 1, 1), np.array([0, 0, 0, 1, 1]))
+    >>> pseudo_probability(index, np.ones((1, 1, 1, 1)), k=4)
+    array([[0.5, 0.5]], dtype=float32)
     """
-    return _votes(index.labels[index.search(queries, k)[1]])
+    votes = _checked(index).labels[index.search(queries, k)[1]]
+    return np.eye(index.classes, dtype=np.float32)[votes].mean(axis=1)
 
 
-def _votes(neighbour_labels):
-    return np.eye(10, dtype=np.float32)[neighbour_labels].mean(axis=1)
+def _checked(index):
+    if not isinstance(index, NeighbourIndex):
+        raise ValueError(f"index must be a NeighbourIndex, not a {type(index).__name__}")
+    return index
 
 
 def invert(
@@ -256,7 +229,7 @@ def invert(
     *,
     k=10,
     method="votes",
-    steps=200,
+    max_steps=200,
     learning_rate=0.3,
     stop_at=0.6,
     mask=0.5,
@@ -274,7 +247,7 @@ def invert(
     Parameters
     ----------
     index : NeighbourIndex
-    start : array of shape (n, 28, 28, 1), values in [0, 1]
+    start : array of shape (n, h, w, c), values in [0, 1]
     targets : int, or array of shape (n,)
     k : int
         Number of neighbours that vote; like `fallback`, for ``"votes"`` only.
@@ -283,14 +256,14 @@ def invert(
         target class and of ``X_j - x`` for the others, and p is the share of the votes. With
         ``"soft"``, every image of the index votes with weight exp(-distance^2 / temperature);
         then p has a gradient, and d is that of -log p, divided by its norm.
-    steps, learning_rate, stop_at, keep_frames, progress :
+    max_steps, learning_rate, stop_at, keep_frames, progress :
         As in `helpers.inversion.invert`; `learning_rate` is the share of the way to the
         neighbours, and for ``"soft"`` the length of a step before mask and clipping.
     mask : float in (0, 1]
         Share of the pixels that may change in a step, drawn anew for every step and image.
     fallback : bool
         Where no neighbour is of the target class, follow the k nearest images of that class.
-    temperature : float
+    temperature : float, 0.001 or more
         Scale of the squared distances, for ``"soft"``.
     seed : int
         Seed of the masks.
@@ -304,81 +277,72 @@ def invert(
     ValueError
         For images of another shape or range, a target that is no class of the index, or a
         setting out of its range.
+
+    Examples
+    --------
+    >>> index = NeighbourIndex(np.linspace(0, 1, 5).reshape(5, 1, 1, 1), np.array([0, 0, 0, 1, 1]))
+    >>> result = invert(index, np.zeros((1, 1, 1, 1)), 1, k=1, mask=1.0)
+    >>> result.trace[: result.steps[0] + 1, 0]
+    array([0., 0., 0., 0., 0., 0., 1.], dtype=float32)
     """
-    start, targets = check_start(start, targets)
-    check_walk(steps, learning_rate, stop_at, keep_frames)
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}, not {method!r}")
-    if not 0 < mask <= 1:
-        raise ValueError(f"mask must lie in (0, 1], not {mask!r}")
-    if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature must be positive and finite, not {temperature!r}")
-    if method == "votes":
-        index.check_k(k)
-        look = functools.partial(_look_at_votes, index, k=k, fallback=fallback)
-    else:
-        look = functools.partial(_look_softly, index, temperature=temperature)
+    start = validation.images(start, "start", _checked(index).images.shape[1:])
+    targets = validation.targets(targets, len(start), index.classes)
+    check_settings(max_steps, learning_rate, stop_at, keep_frames, progress)
+    validation.choice(method, "method", METHODS)
+    validation.whole_number(k, "k", 1, len(index) if method == "votes" else None)
+    validation.number(mask, "mask", above=0, high=1)
+    # squared distances are rounded by 0.0001, which a lower temperature would blow up
+    validation.number(temperature, "temperature", low=0.001)
+    validation.flag(fallback, "fallback")
     for target in np.unique(targets):
         index.of_class(target)  # raises if the index holds none
+    rng = np.random.default_rng(validation.seed(seed))
 
-    began = time.perf_counter()
-    rng = np.random.default_rng(seed)
-    frame_steps = evenly_spaced(steps, keep_frames)
-    x, frames = start.copy(), {0: start}
-    trace = np.empty((steps + 1, len(start)), np.float32)
-    moving = np.arange(len(start))
-    for step in progress_steps(steps, progress):
-        p, direction = look(x[moving], targets[moving])
-        trace[step] = trace[step - 1]
-        trace[step, moving] = p
-        keep = trace[step, moving] < (np.inf if stop_at is None else stop_at)
-        moving, direction = moving[keep], direction[keep]
-        if len(moving) == 0:
-            trace[step:] = trace[step]
-            break
+    def step(x, targets, number):
+        if method == "votes":
+            p, direction = _vote(index, x, targets, k, fallback)
+        else:
+            p, direction = _vote_softly(index, x, targets, temperature)
         change = learning_rate * direction * (rng.random(direction.shape) < mask)
-        x[moving] = np.clip(x[moving] - change, 0, 1)
-        if step + 1 in frame_steps:
-            frames[step + 1] = x.copy()
-    else:
-        trace[steps] = trace[steps - 1]
-        trace[steps, moving] = look(x[moving], targets[moving])[0]
-    return finish(start, x, targets, trace, stop_at, frames, frame_steps, began)
+        return p, np.clip(x - change, 0, 1)
+
+    return record(
+        step,
+        start,
+        targets,
+        max_steps=max_steps,
+        stop_at=stop_at,
+        keep_frames=keep_frames,
+        progress=progress,
+    )
 
 
-def _look_at_votes(index, x, targets, k, fallback):
+def _vote(index, x, targets, k, fallback):
     """Share of votes for the target, and the direction away from wrong neighbours."""
     _, neighbours = index.search(x, k)
     votes_target = index.labels[neighbours] == targets[:, None]
-    sign = np.where(votes_target, 1.0, -1.0).astype(np.float32)
-    direction = _mean_direction(x, index.images[neighbours], sign)
-    if fallback:
-        for target in np.unique(targets[~votes_target.any(axis=1)]):
-            lost = (targets == target) & ~votes_target.any(axis=1)
-            own_class, _ = index.of_class(target)
-            _, nearest = own_class.search(x[lost], min(k, len(own_class)))
-            direction[lost] = _mean_direction(x[lost], own_class.images[nearest])
+    sign = np.where(votes_target, 1, -1).astype(np.float32)
+    weighted = np.einsum("nk,nkhwc->nhwc", sign, index.images[neighbours])
+    direction = (sign.sum(axis=1)[:, None, None, None] * x - weighted) / k
+    lost = ~votes_target.any(axis=1)
+    for target in np.unique(targets[lost]) if fallback else ():
+        of_target = lost & (targets == target)
+        own_class, _ = index.of_class(target)
+        _, nearest = own_class.search(x[of_target], min(k, len(own_class)))
+        direction[of_target] = x[of_target] - own_class.images[nearest].mean(axis=1)
     return votes_target.mean(axis=1, dtype=np.float32), direction
 
 
-def _mean_direction(x, neighbours, sign=None):
-    """Mean over the neighbours of sign * (x - neighbour); `neighbours` is (n, k, 28, 28, 1)."""
-    if sign is None:
-        return x - neighbours.mean(axis=1)
-    k = neighbours.shape[1]
-    weighted = np.einsum("nk,nkhwc->nhwc", sign, neighbours)
-    return (sign.sum(axis=1)[:, None, None, None] * x - weighted) / k
-
-
-def _look_softly(index, x, targets, temperature):
+def _vote_softly(index, x, targets, temperature):
     """Soft share of the target, and the unit gradient of its -log.
 
     With w the softmax of -distance^2 / temperature over all images and w_t over those of the
     target class, p = sum of w over the target class, and the gradient of -log p with respect to x
     is 2 / temperature * (sum w X - sum w_t X).
     """
-    scores = -index.squared_distances(x) / temperature
+    squares = index._squared_distances(x.reshape(len(x), -1))
     wanted = index.labels == targets[:, None]
+    scores = squares / -temperature
     everyone = np.exp(scores - scores.max(axis=1, keepdims=True))
     own = np.where(wanted, scores, -np.inf)
     own = np.exp(own - own.max(axis=1, keepdims=True))

@@ -8,24 +8,34 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
-from helpers import models
-from helpers.inversion import check_images, check_start, noise
+from helpers import models, validation
+from helpers.inversion import noise
 from helpers.neighbours import NeighbourIndex, pseudo_probability
 
 K = 5  # neighbours that vote
 COMPONENTS = 32  # numbers that an autoencoder keeps of an image
 EPSILON = 1e-10
-ANCHORS = {"real digits", "noise", "judge's test accuracy"}
+ANCHORS = ("real digits", "noise", "judge's test accuracy")
+MEASURES = ("k-NN vote", "trust score", "distance", "AE error", "IM1", "IM2", "total variation")
 
 
 def agreement(p, targets):
     """Share of the images whose most probable class is their target, in [0, 1].
 
+    Where several classes are equally probable, the first of them counts, as in scikit-learn.
+
     Parameters
     ----------
-    p : array of shape (n, 10), probabilities
-    targets : int array of shape (n,)
+    p : array of shape (n, classes), probabilities
+    targets : int, or array of shape (n,)
+
+    Examples
+    --------
+    >>> agreement([[0.5, 0.5], [0.2, 0.8]], [1, 1])
+    0.5
     """
+    p = validation.probabilities(p, "p")
+    targets = validation.targets(targets, len(p), p.shape[1])
     return float(np.mean(p.argmax(axis=1) == targets))
 
 
@@ -34,13 +44,13 @@ def scorecard(images, targets, judges, dataset):
 
     Parameters
     ----------
-    images : array of shape (n, 28, 28, 1), values in [0, 1], or a dict of such arrays
+    images : array of shape (n, h, w, c), values in [0, 1], or a dict of such arrays
         With a dict, one row for each of its keys; all share the targets.
     targets : int, or array of shape (n,)
         The class that each image is meant to be.
     judges : dict of str to callable
-        Networks that return probabilities (n, 10). None may share weights with the model that
-        made the images.
+        Networks that return probabilities (n, classes). None may share weights with the model
+        that made the images.
     dataset : Dataset
         Its training images are the neighbours, and what the autoencoders know.
 
@@ -53,7 +63,7 @@ def scorecard(images, targets, judges, dataset):
 
         - one for each judge, and ``k-NN vote`` (k = 5): share that sees the target, 0 to 1;
         - ``trust score``: see `trust_scores`, 0 and up, more is better;
-        - ``distance``: Euclidean, to the nearest training image of the target, 0 to 28;
+        - ``distance``: Euclidean, to the nearest training image of the target;
         - ``AE error``, ``IM1``, ``IM2``: see `reconstruction_scores`, less is better;
         - ``total variation``: see `total_variation`, 0 to 2.
 
@@ -61,19 +71,25 @@ def scorecard(images, targets, judges, dataset):
     ------
     ValueError
         For images of another shape or range, targets that do not fit them, no set at all, sets
-        of different sizes, or a set that is named like one of the rows to compare with.
+        of different sizes, a set that is named like one of the rows to compare with, or a judge
+        that is named like a measure.
+
+    Examples
+    --------
+    >>> class Two:  # a dataset of eight training and two test images
+    ...     task, class_names = "classification", ("0", "1")
+    ...     x_train, y_train = noise(8, seed=0, shape=(4, 4, 1)), np.arange(8) % 2
+    ...     x_test, y_test = x_train[:2], y_train[:2]
+    >>> list(scorecard(Two.x_test, [0, 1], {}, Two).index)
+    ['images', 'real digits', 'noise', "judge's test accuracy"]
     """
-    sets = images if isinstance(images, dict) else {"images": images}
-    if not sets or ANCHORS & set(sets):
-        raise ValueError(f"images must have at least one set, none named {ANCHORS}: {list(sets)}")
-    if len({len(some) for some in sets.values()}) > 1:
-        raise ValueError("images must have sets of one size, because they share the targets")
-    rows = {}
-    for name, some in sets.items():
-        some, wanted = check_start(some, targets, f"images {name!r}")
-        rows[name] = _row(some, wanted, judges, dataset)
-    rows["real digits"] = _row(real_digits(dataset, wanted), wanted, judges, dataset)
-    rows["noise"] = _row(noise(len(wanted), seed=0), wanted, judges, dataset)
+    sets = _check_sets(images, dataset)
+    n = len(next(iter(sets.values())))
+    targets = _check_targets(targets, n, dataset)
+    _check_judges(judges, sets, targets)
+    sets["real digits"] = real_digits(dataset, targets)
+    sets["noise"] = noise(n, seed=0, shape=dataset.x_train.shape[1:])
+    rows = {name: _row(some, targets, judges, dataset) for name, some in sets.items()}
     table = pd.DataFrame.from_dict(rows, orient="index")
     ability = {
         name: models.accuracy(judge, dataset.x_test, dataset.y_test)
@@ -84,12 +100,47 @@ def scorecard(images, targets, judges, dataset):
     return table
 
 
+def _check_sets(images, dataset):
+    """Return valid images by the name of their set, or raise a ValueError."""
+    shape = validation.dataset(dataset).x_train.shape[1:]
+    sets = images if isinstance(images, dict) else {"images": images}
+    if not sets or set(ANCHORS) & set(sets):
+        raise ValueError(f"images must have at least one set, none named {ANCHORS}: {list(sets)}")
+    sets = {
+        name: validation.images(some, f"images {name!r}" if some is not images else name, shape)
+        for name, some in sets.items()
+    }
+    if len({len(some) for some in sets.values()}) > 1:
+        raise ValueError("images must have sets of one size, because they share the targets")
+    return sets
+
+
+def _check_judges(judges, sets, targets):
+    if not isinstance(judges, dict) or set(MEASURES) & set(judges):
+        came = list(judges) if isinstance(judges, dict) else f"a {type(judges).__name__}"
+        raise ValueError(f"judges must be a dict of networks, none named {MEASURES}, not {came}")
+    one = next(iter(sets.values()))[:1]
+    for name, judge in judges.items():
+        validation.outputs(judge, one, f"judges[{name!r}]", classes_from=targets.max() + 1)
+
+
+def _check_targets(targets, n, dataset):
+    """Return targets that are classes of the training images, or raise a ValueError."""
+    targets = validation.targets(targets, n)
+    classes, counts = np.unique(dataset.y_train, return_counts=True)
+    if missing := set(targets.tolist()) - set(classes.tolist()):
+        raise ValueError(f"targets must be classes of the training images, not {sorted(missing)}")
+    if len(classes) < 2 or counts.min() < 2:
+        raise ValueError("dataset must have two classes or more, with two training images each")
+    return targets
+
+
 def _row(images, targets, judges, dataset):
     index, _ = _reference(dataset)
     row = {
         name: agreement(models.predict(judge, images), targets) for name, judge in judges.items()
     }
-    row["k-NN vote"] = agreement(pseudo_probability(index, images, K), targets)
+    row["k-NN vote"] = agreement(pseudo_probability(index, images, min(K, len(index))), targets)
     trust, distance = trust_scores(images, targets, dataset)
     error, im1, im2 = reconstruction_scores(images, targets, dataset)
     row |= {"trust score": trust.mean(), "distance": distance.mean()}
@@ -102,8 +153,8 @@ def trust_scores(images, targets, dataset):
 
     Parameters
     ----------
-    images : float32 array of shape (n, 28, 28, 1), values in [0, 1]
-    targets : int array of shape (n,)
+    images : array of shape (n, h, w, c), values in [0, 1]
+    targets : int, or array of shape (n,)
     dataset : Dataset
 
     Returns
@@ -111,7 +162,7 @@ def trust_scores(images, targets, dataset):
     scores : array of shape (n,), 0 and up
         Distance to the nearest training image of any other class, divided by `distances`. Above 1
         the nearest neighbour is of the target class. Very large where the distance is 0.
-    distances : array of shape (n,), Euclidean, 0 to 28
+    distances : array of shape (n,), Euclidean, 0 to the square root of the number of pixels
         To the nearest training image of the target class.
 
     Raises
@@ -123,10 +174,22 @@ def trust_scores(images, targets, dataset):
     -----
     The trust score of Jiang et al. (2018), with the target in the place of the predicted class,
     and without their filter of outlying training images.
+
+    Examples
+    --------
+    >>> class Grays:
+    ...     task, class_names = "classification", ("dark", "bright")
+    ...     y_train = np.array([0, 0, 1, 1])
+    ...     x_train = np.array([0, 0.1, 0.9, 1]).reshape(4, 1, 1, 1) * np.ones((2, 2, 1))
+    >>> scores, distances = trust_scores(np.full((1, 2, 2, 1), 0.3), 0, Grays)
+    >>> scores.round(3), distances
+    (array([3.], dtype=float32), array([0.4], dtype=float32))
     """
-    images, targets = check_start(images, targets, "images")
+    shape = validation.dataset(dataset).x_train.shape[1:]
+    images = validation.images(images, "images", shape)
+    targets = _check_targets(targets, len(images), dataset)
     index, _ = _reference(dataset)
-    classes = _classes(dataset, targets)
+    classes = np.unique(dataset.y_train)
     nearest = np.column_stack([index.of_class(c)[0].search(images, 1)[0] for c in classes])
     own = classes == targets[:, None]
     distances = nearest[own]
@@ -139,8 +202,8 @@ def reconstruction_scores(images, targets, dataset):
 
     Parameters
     ----------
-    images : float32 array of shape (n, 28, 28, 1), values in [0, 1]
-    targets : int array of shape (n,)
+    images : array of shape (n, h, w, c), values in [0, 1]
+    targets : int, or array of shape (n,)
     dataset : Dataset
 
     Returns
@@ -166,10 +229,22 @@ def reconstruction_scores(images, targets, dataset):
     the other classes takes its place, which is never easier. And these autoencoders are linear:
     the best linear autoencoder is known without training, it keeps the first principal
     components (Baldi & Hornik, 1989), here 32 of them; what they draw is clipped to [0, 1].
+
+    Examples
+    --------
+    >>> class Two:
+    ...     task, class_names = "classification", ("0", "1")
+    ...     x_train, y_train = noise(90, seed=0, shape=(4, 4, 1)), np.arange(90) % 2
+    ...     x_test = x_train
+    >>> error, im1, im2 = reconstruction_scores(Two.x_train[:1], 0, Two)
+    >>> bool(error[0] < 1e-9)  # 32 components are more than 16 pixels
+    True
     """
-    images, targets = check_start(images, targets, "images")
-    classes = _classes(dataset, targets)
+    shape = validation.dataset(dataset).x_train.shape[1:]
+    images = validation.images(images, "images", shape)
+    targets = _check_targets(targets, len(images), dataset)
     _, autoencoders = _reference(dataset)
+    classes = np.unique(dataset.y_train)
     flat = images.reshape(len(images), -1)
     drawn = {name: _redraw(coder, flat) for name, coder in autoencoders.items()}
     squared = {name: ((flat - picture) ** 2).sum(axis=1) for name, picture in drawn.items()}
@@ -186,25 +261,62 @@ def total_variation(images):
 
     Parameters
     ----------
-    images : array of shape (n, 28, 28, 1), values in [0, 1]
+    images : array of shape (n, h, w, c), values in [0, 1], two pixels or more on each side
 
     Returns
     -------
     array of shape (n,), 0 for an even image to 2 for a chessboard
 
+    Raises
+    ------
+    ValueError
+        For images of another shape or range.
+
     Notes
     -----
     The anisotropic form of Rudin, Osher & Fatemi (1992), divided by the number of pairs.
+
+    Examples
+    --------
+    >>> total_variation(np.eye(2).reshape(1, 2, 2, 1))
+    array([2.], dtype=float32)
     """
-    images = check_images(images, "images")
+    images = validation.images(images, "images")
+    if min(images.shape[1:3]) < 2:
+        raise ValueError(f"images must be 2 x 2 pixels or larger, not {images.shape[1:3]}")
     down = np.abs(np.diff(images, axis=1)).mean(axis=(1, 2, 3))
     right = np.abs(np.diff(images, axis=2)).mean(axis=(1, 2, 3))
     return down + right
 
 
 def real_digits(dataset, targets):
-    """Test images of the given classes, in their order, each taken once while there are enough."""
-    images = np.empty((len(targets), 28, 28, 1), np.float32)
+    """Test images of the given classes, in their order, each taken once while there are enough.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    targets : int array of shape (n,)
+
+    Returns
+    -------
+    float32 array of shape (n, h, w, c)
+
+    Raises
+    ------
+    ValueError
+        For a target without test images.
+
+    Examples
+    --------
+    >>> class Two:
+    ...     task, class_names = "classification", ("0", "1")
+    ...     x_test, y_test = np.arange(4).reshape(4, 1, 1, 1) / 4, np.array([1, 0, 1, 1])
+    >>> real_digits(Two, [1, 1, 0]).ravel()
+    array([0.  , 0.5 , 0.25], dtype=float32)
+    """
+    validation.dataset(dataset)
+    targets = validation.targets(targets, np.size(targets)).reshape(-1)
+    images = np.empty((len(targets), *dataset.x_test.shape[1:]), np.float32)
     for cls in np.unique(targets):
         places = np.flatnonzero(dataset.y_test == cls)
         if len(places) == 0:
@@ -214,31 +326,24 @@ def real_digits(dataset, targets):
     return images
 
 
-def _classes(dataset, targets):
-    """Classes of the training images; raises a ValueError for a target that is none of them."""
-    classes = np.unique(dataset.y_train)
-    if missing := set(targets.tolist()) - set(classes.tolist()):
-        raise ValueError(f"targets must be classes of the training images, not {sorted(missing)}")
-    return classes
-
-
 @functools.lru_cache(maxsize=1)
 def _reference(dataset):
     """Index of the training images, and an autoencoder of each class and of all; kept."""
-    flat = dataset.x_train.reshape(len(dataset.x_train), -1)
-    parts = {c: flat[dataset.y_train == c] for c in np.unique(dataset.y_train)} | {"all": flat}
+    index = NeighbourIndex(dataset.x_train, dataset.y_train)
+    flat = index.images.reshape(len(index), -1)
+    parts = {c: flat[index.labels == c] for c in np.unique(index.labels)} | {"all": flat}
     autoencoders = {
-        name: PCA(min(COMPONENTS, len(part)), svd_solver="covariance_eigh").fit(part)
+        name: PCA(min(COMPONENTS, *part.shape), svd_solver="covariance_eigh").fit(part)
         for name, part in parts.items()
     }
-    return NeighbourIndex(dataset.x_train, dataset.y_train), autoencoders
+    return index, autoencoders
 
 
 @functools.lru_cache(maxsize=1)
 def _vote_accuracy(dataset):
     """Accuracy of the votes on all test images; kept, because 10,000 searches take seconds."""
     index, _ = _reference(dataset)
-    return agreement(pseudo_probability(index, dataset.x_test, K), dataset.y_test)
+    return agreement(pseudo_probability(index, dataset.x_test, min(K, len(index))), dataset.y_test)
 
 
 def _redraw(coder, flat):

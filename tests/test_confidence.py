@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from helpers import confidence
+from helpers.session import ROOT
 
 
 def two_classes(values):
@@ -76,48 +80,52 @@ def test_a_calibrated_model_has_a_small_error():
     assert confidence.ece(softmax(3 * np.log(p), axis=1), y) > 0.1
 
 
-@pytest.mark.parametrize("truth", [0.5, 1.0, 2.5])
+def test_there_are_15_bins_unless_another_number_is_asked_for():
+    p, y = drawn(300, 2)
+    assert confidence.ece(p, y) == confidence.ece(p, y, bins=15)
+    assert confidence.reliability(p, y).equals(confidence.reliability(p, y, bins=15))
+    # bins of 1/15: values just below and just above 14/15 are apart, those around .9 are not
+    table = confidence.reliability(two_classes([0.9, 0.93, 0.935]), np.zeros(3, int))
+    assert list(table["count"]) == [2, 1]
+    assert np.allclose(table["high"], [14 / 15, 1])
+
+
+@pytest.mark.parametrize("truth", [0.06, 0.5, 1.0, 2.5, 15.0])
 def test_temperature_finds_the_one_that_was_put_in(truth):
-    p, y = drawn(20_000, 1)
-    bent = confidence.scale(p, 1 / truth)
+    # so mild that even at 1 / 15 of its temperature nothing comes near 0 or 1
+    p, y = drawn(20_000, 1, spread=0.5 if truth > 10 else 3.0)
+    bent = confidence.apply_temperature(p, 1 / truth)
     found = confidence.temperature(bent, y)
     assert np.isclose(found, truth, rtol=0.05)
-    assert log_loss(y, confidence.scale(bent, found)) <= log_loss(y, bent) + 1e-9
+    assert log_loss(y, confidence.apply_temperature(bent, found)) <= log_loss(y, bent) + 1e-9
 
 
 @settings(max_examples=20, deadline=None)
 @given(t=st.floats(0.1, 10), seed=st.integers(0, 1000))
 def test_scaling_keeps_the_order_and_the_sum(t, seed):
     p, _ = drawn(5, seed, spread=1.0)
-    scaled = confidence.scale(p, t)
+    scaled = confidence.apply_temperature(p, t)
     assert np.allclose(scaled.sum(axis=1), 1)
     assert np.array_equal(scaled.argmax(axis=1), p.argmax(axis=1))
-    assert np.all((scaled.max(axis=1) >= p.max(axis=1)) == (t <= 1))
+    assert np.all((scaled.max(axis=1) - p.max(axis=1)) * (1 - t) >= -1e-12)
 
 
-def test_zeros_survive_the_scaling():
-    scaled = confidence.scale([[1.0, 0.0]], 2.0)
-    assert np.isfinite(scaled).all()
+@pytest.mark.parametrize(("y", "bound"), [(0, 0.05), (1, 20)])
+def test_a_temperature_without_end_stops_at_its_bound(y, bound):
+    """Always right with 60 % would be right with any more confidence, always wrong with less."""
+    found = confidence.temperature(two_classes([0.6] * 20), np.full(20, y))
+    assert np.isclose(found, bound, rtol=0.02)
 
 
-P = np.array([[0.2, 0.8], [0.6, 0.4]])
+def test_zeros_survive_another_temperature():
+    scaled = confidence.apply_temperature([[1.0, 0.0]], 2.0)
+    assert np.allclose(scaled, [[1, 1e-6]], atol=1e-5)
+    assert np.isfinite(confidence.temperature([[1.0, 0.0]] * 2, [0, 1]))
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: confidence.max_probability([0.2, 0.8]), r"p must have shape \(n, classes\)"),
-        (lambda: confidence.max_probability([[2.0, -1.0]]), "p must hold probabilities"),
-        (lambda: confidence.max_probability([[5.0, 1.0]]), "are these logits"),
-        (lambda: confidence.max_probability([[np.nan, 1.0]]), "p must hold probabilities"),
-        (lambda: confidence.quantiles(P, (5, 95)), r"q must be a sequence of numbers in \[0, 1\]"),
-        (lambda: confidence.ece(P, [0]), "y must be 2 integer labels"),
-        (lambda: confidence.ece(P, [0, 2]), r"y must lie in 0..1, not 0..2"),
-        (lambda: confidence.reliability(P, [0, 1], bins=0), "bins must be 1 or more, not 0"),
-        (lambda: confidence.temperature(P, [0.0, 1.0]), "y must be 2 integer labels"),
-        (lambda: confidence.scale(P, 0), "t must be positive and finite, not 0"),
-    ],
-)
-def test_bad_input_is_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+def test_scores_do_not_need_tensorflow():
+    code = (
+        "import sys, helpers.confidence; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "[]\n"

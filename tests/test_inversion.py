@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import convolve
 
-from helpers import inversion, models, tensorflow
+from helpers import inversion, models
+from helpers.backend import tf
 
 
 def softmax(z):
@@ -37,7 +39,7 @@ def gray():
 def test_a_step_follows_the_finite_difference_gradient(linear_model, gray, loss, normalize):
     model, weights, bias = linear_model
     result = inversion.invert(
-        model, gray, [3, 7, 0], steps=1, learning_rate=0.05, loss=loss, normalize=normalize
+        model, gray, [3, 7, 0], max_steps=1, learning_rate=0.05, loss=loss, normalize=normalize
     )
     for start, target, moved in zip(gray.astype(float), [3, 7, 0], result.images, strict=True):
         g = gradient_by_differences(
@@ -50,20 +52,20 @@ def test_a_step_follows_the_finite_difference_gradient(linear_model, gray, loss,
 
 def test_a_step_lowers_the_loss_of_the_real_network(gray):
     model = models.build_cnn()
-    result = inversion.invert(model, gray, 4, steps=1, learning_rate=0.01)
+    result = inversion.invert(model, gray, 4, max_steps=1, learning_rate=0.01)
     assert np.all(result.trace[1] > result.trace[0])
 
 
 def test_a_normalised_step_has_the_length_of_the_learning_rate(linear_model, gray):
-    result = inversion.invert(linear_model[0], gray, 5, steps=1, learning_rate=0.1)
+    result = inversion.invert(linear_model[0], gray, 5, max_steps=1, learning_rate=0.1)
     length = np.linalg.norm((result.images - gray).reshape(3, -1), axis=1)
     assert np.allclose(length, 0.1, atol=1e-5)
 
 
 def test_images_do_not_influence_each_other(linear_model):
     start = inversion.noise(4, 2)
-    together = inversion.invert(linear_model[0], start, [1, 2, 3, 4], steps=20)
-    alone = inversion.invert(linear_model[0], start[2:3], 3, steps=20)
+    together = inversion.invert(linear_model[0], start, [1, 2, 3, 4], max_steps=20)
+    alone = inversion.invert(linear_model[0], start[2:3], 3, max_steps=20)
     assert np.allclose(together.images[2], alone.images[0], atol=1e-5)
 
 
@@ -82,7 +84,7 @@ def test_every_iterate_stays_in_range(
         linear_model[0],
         inversion.noise(2, seed),
         [0, 9],
-        steps=5,
+        max_steps=5,
         learning_rate=learning_rate,
         loss=loss,
         normalize=normalize,
@@ -94,65 +96,124 @@ def test_every_iterate_stays_in_range(
     assert result.trace.min() >= 0 and result.trace.max() <= 1
 
 
-def test_the_result_describes_the_whole_walk(linear_model):
+def test_the_result_describes_the_whole_trajectory(linear_model):
     start = inversion.noise(2, 0)
-    result = inversion.invert(linear_model[0], start, [3, 4], steps=30, keep_frames=4)
+    result = inversion.invert(linear_model[0], start, [3, 4], max_steps=30, keep_frames=4)
+    assert isinstance(result, inversion.Inversion)
     assert result.trace.shape == (31, 2)
+    assert np.array_equal(result.start, start)
     assert np.array_equal(result.frames[0], start)
     assert np.array_equal(result.frames[-1], result.images)
+    assert np.array_equal(result.targets, [3, 4])
     assert np.array_equal(result.steps, [30, 30])
     assert np.array_equal(result.probability, result.trace[-1])
-    p = np.asarray(linear_model[0](result.images))
-    assert np.allclose(p[[0, 1], [3, 4]], result.probability, atol=1e-6)
+    assert result.seconds > 0
+    # the last p is that of the last images, one step after the p before it
+    for step, images in ((0, start), (30, result.images)):
+        p = np.asarray(linear_model[0](images))[[0, 1], [3, 4]]
+        assert np.allclose(p, result.trace[step], atol=1e-6)
+    assert np.all(result.trace[30] - result.trace[29] > 1e-4)
 
 
-def test_an_image_stops_where_it_arrives_and_the_others_walk_on(linear_model):
-    start = inversion.noise(3, 0)
-    walk = inversion.invert(linear_model[0], start, [3, 4, 5], steps=60)
-    limit = float(np.sort(walk.trace[20])[1])  # the middle one of the three, after 20 steps
-    stopped = inversion.invert(
-        linear_model[0], start, [3, 4, 5], steps=60, stop_at=limit, keep_frames=61
+def test_frames_are_evenly_spaced_with_both_ends(linear_model):
+    start = inversion.noise(1, 0)
+    result = inversion.invert(linear_model[0], start, 3, max_steps=12, keep_frames=4)
+    every = inversion.invert(linear_model[0], start, 3, max_steps=12, keep_frames=13)
+    assert np.allclose(result.frames, every.frames[[0, 4, 8, 12]], atol=1e-6)
+    none = inversion.invert(linear_model[0], start, 3, max_steps=2)
+    assert none.frames.shape == (0, 1, 28, 28, 1)
+
+
+@pytest.mark.parametrize("blur_every", [0, 1, 5])
+def test_an_image_stops_where_it_arrives_and_the_others_go_on(linear_model, blur_every):
+    start, targets = inversion.noise(4, 0), [3, 4, 5, 6]
+    setting = {"max_steps": 40, "blur_every": blur_every}
+    walk = inversion.invert(linear_model[0], start, targets, **setting)
+    # two of the four arrive here, a blur or not
+    limit = float(np.sort(walk.trace.max(axis=0))[1:3].mean())
+    result = inversion.invert(
+        linear_model[0], start, targets, stop_at=limit, keep_frames=41, **setting
     )
-    for image, taken in enumerate(stopped.steps):
-        if taken < 60:
-            assert stopped.trace[taken, image] >= limit
-            assert np.all(stopped.trace[:taken, image] < limit)
-        assert np.allclose(
-            stopped.trace[: taken + 1, image], walk.trace[: taken + 1, image], atol=1e-5
-        )
-        assert np.all(stopped.trace[taken:, image] == stopped.trace[taken, image])
-        frames = stopped.frames[taken:, image]
-        assert np.array_equal(frames, np.broadcast_to(frames[0], frames.shape))
-    assert len(set(stopped.steps)) > 1
+    arrived = result.steps < 40
+    assert arrived.sum() == 2
+    assert np.array_equal(arrived, result.probability >= limit)
+    for image, taken in enumerate(result.steps):
+        before, after = result.trace[:taken, image], result.trace[taken:, image]
+        assert np.all(before < limit) and np.all(after == after[0])
+        assert np.allclose(result.trace[: taken + 1, image], walk.trace[: taken + 1, image], 1e-3)
+        # neither a step nor a blur moves what has stopped
+        frames = result.frames[taken:, image]
+        assert np.array_equal(frames, np.broadcast_to(result.images[image], frames.shape))
+        p = np.asarray(linear_model[0](result.images[image : image + 1]))[0, targets[image]]
+        assert np.isclose(p, result.probability[image], atol=1e-6)
+        if taken > 0:
+            assert not np.array_equal(result.frames[taken - 1, image], result.images[image])
+
+
+def test_when_all_have_stopped_the_trace_and_the_frames_repeat(linear_model):
+    start = inversion.noise(2, 0)
+    result = inversion.invert(
+        linear_model[0], start, [3, 4], max_steps=500, stop_at=0.5, keep_frames=3
+    )
+    assert result.steps.max() < 250
+    assert result.trace.shape == (501, 2)
+    assert np.array_equal(result.trace[result.steps.max()], result.trace[-1])
+    assert np.array_equal(result.frames[1], result.images)
+    assert np.array_equal(result.frames[2], result.images)
 
 
 def test_an_image_that_has_already_arrived_does_not_move(linear_model):
     start = inversion.noise(1, 0)
     target = int(np.asarray(linear_model[0](start)).argmax())
-    result = inversion.invert(linear_model[0], start, target, steps=5, stop_at=0.01)
+    result = inversion.invert(linear_model[0], start, target, max_steps=5, stop_at=0.01)
     assert np.array_equal(result.images, start)
     assert result.steps[0] == 0
+    assert np.all(result.trace == result.probability)
 
 
-def test_a_blur_does_not_move_an_image_that_has_stopped(linear_model):
+def test_the_blur_is_binomial_and_comes_after_every_so_many_steps(linear_model):
     start = inversion.noise(2, 0)
-    result = inversion.invert(
-        linear_model[0], start, [3, 4], steps=50, stop_at=0.6, blur_every=1, keep_frames=51
-    )
-    for image, taken in enumerate(result.steps):
-        last = result.frames[taken, image]
-        assert np.array_equal(last, result.images[image])
+    tiny = {"learning_rate": 1e-6, "max_steps": 4, "keep_frames": 5}
+    frames = inversion.invert(linear_model[0], start, 1, blur_every=2, **tiny).frames
+    kernel = np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25])
+    once = np.stack([convolve(image[..., 0], kernel, mode="constant") for image in start])
+    twice = np.stack([convolve(image, kernel, mode="constant") for image in once])
+    assert np.allclose(frames[1], start, atol=1e-5)
+    for step, expected in ((2, once), (3, once), (4, twice)):
+        assert np.allclose(frames[step, ..., 0], expected, atol=1e-5)
 
 
-def test_a_blur_smooths(linear_model):
-    start = inversion.noise(1, 0)
-    plain = inversion.invert(linear_model[0], start, 1, steps=1, learning_rate=1e-6)
-    blurred = inversion.invert(linear_model[0], start, 1, steps=1, learning_rate=1e-6, blur_every=1)
+@pytest.mark.parametrize("loss", ["log", "probability"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_saturated_network_gives_no_nan(linear_model, loss, normalize):
+    """Where p is 0 in float32, log p and the norm of its gradient would both divide by 0."""
+    _, weights, _ = linear_model
+    steep = tf.constant(1e4 * weights, tf.float32)
 
-    def roughness(images):
-        return np.abs(np.diff(images, axis=1)).mean()
+    def saturated(x):
+        return tf.nn.softmax(tf.reshape(x, (-1, 784)) @ steep)
 
-    assert roughness(blurred.images) < 0.6 * roughness(plain.images)
+    start = inversion.noise(3, 0)
+    p = saturated(start).numpy()
+    target = int(p.sum(axis=0).argmin())
+    assert np.all(p[:, target] == 0)
+    result = inversion.invert(saturated, start, target, max_steps=3, loss=loss, normalize=normalize)
+    assert np.isfinite(result.images).all()
+    assert np.array_equal(result.images, start)  # without a slope there is no direction
+
+
+def test_images_of_another_shape_and_class_count_are_inverted():
+    weights = tf.constant(np.random.default_rng(0).normal(size=(20 * 16 * 3, 4)), tf.float32)
+
+    def model(x):
+        return tf.nn.softmax(tf.reshape(x, (-1, 20 * 16 * 3)) @ weights)
+
+    start = inversion.noise(2, 0, shape=(20, 16, 3))
+    result = inversion.invert(model, start, [0, 3], max_steps=25, blur_every=10)
+    assert result.images.shape == (2, 20, 16, 3)
+    assert np.all(result.probability > 0.99)
+    with pytest.raises(ValueError, match=r"targets must lie in 0\.\.3, not 4\.\.4"):
+        inversion.invert(model, start, 4)
 
 
 def test_starts_repeat_with_their_seed(sample):
@@ -163,56 +224,20 @@ def test_starts_repeat_with_their_seed(sample):
     assert len(np.unique(sevens, axis=0)) == 100
     known = {image.tobytes() for image in sample.x_test[sample.y_test == 7]}
     assert {image.tobytes() for image in sevens} == known
-    with pytest.raises(ValueError, match="n must be from 1 to 100 for class 7, not 101"):
+    assert not np.array_equal(sevens, inversion.from_class(sample, 7, 100, 1))
+    with pytest.raises(
+        ValueError, match=r"n \(test images of class 7\) must be .* to 100, not 101"
+    ):
         inversion.from_class(sample, 7, 101, 0)
 
 
-START = np.full((2, 28, 28, 1), 0.5, np.float32)
+def test_starts_have_the_asked_shape():
+    shape = (20, 16, 1)
+    assert inversion.noise(2, 0, shape).shape == inversion.near_black(2, 0, shape).shape
+    assert np.allclose(inversion.near_black(2, 0, shape), inversion.noise(2, 0, shape) / 100)
+    assert inversion.noise(2, 0).shape == (2, 28, 28, 1)
 
 
-def broken(value):
-    images = START.copy()
-    images[0, 0, 0, 0] = value
-    return images
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"start": START * 510},
-            r"start must hold values in \[0, 1\], .*: divide by 255",
-        ),
-        ({"start": START - 1}, r"start must hold values in \[0, 1\], not in \[-0.5, -0.5\]"),
-        ({"start": START[0]}, r"start must have shape \(n, 28, 28, 1\), n >= 1, not \(28, 28, 1\)"),
-        ({"start": START[..., 0]}, r"start must have shape"),
-        ({"start": START[:0]}, r"start must have shape"),
-        ({"start": broken(np.nan)}, "start must hold finite values"),
-        ({"start": broken(np.inf)}, "start must hold finite values"),
-        ({"start": START.astype(str)}, "start must hold numbers"),
-        ({"targets": 10}, r"targets must lie in 0..9, not 10..10"),
-        ({"targets": [-1, 3]}, r"targets must lie in 0..9, not -1..3"),
-        ({"targets": [1, 2, 3]}, "targets must be one integer or 2 of them"),
-        ({"targets": 3.0}, "targets must be one integer"),
-        ({"steps": 0}, "steps must be 1 or more, a whole number, not 0"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive and finite, not 0.0"),
-        ({"learning_rate": np.nan}, "learning_rate must be positive and finite"),
-        ({"stop_at": 1.5}, r"stop_at must be None or lie in \(0, 1\], not 1.5"),
-        ({"loss": "hinge"}, "loss must be one of .*, not 'hinge'"),
-        ({"blur_every": -1}, "blur_every must be 0 or more, a whole number, not -1"),
-        ({"keep_frames": 1}, r"keep_frames must be 0 or from 2 to steps \+ 1, not 1"),
-        ({"keep_frames": 300}, r"keep_frames must be 0 or from 2 to steps \+ 1, not 300"),
-    ],
-)
-def test_bad_input_is_named(linear_model, changes, message):
-    arguments = {"model": linear_model[0], "start": START, "targets": 3} | changes
-    with pytest.raises(ValueError, match=message):
-        inversion.invert(**arguments)
-
-
-def test_a_model_that_returns_logits_is_refused():
-    tf = tensorflow()
-    with pytest.raises(ValueError, match=r"model must return probabilities .*are these logits"):
-        inversion.invert(lambda x: tf.reshape(x, (-1, 784))[:, :10] * 7, START, 3)
-    with pytest.raises(ValueError, match=r"model must return probabilities .* not shape"):
-        inversion.invert(lambda x: tf.reshape(x, (-1, 784))[:, :2], START, 3)
+def test_inverting_prints_nothing(linear_model, capfd):
+    inversion.invert(linear_model[0], inversion.noise(1, 0), 3, max_steps=2, progress=True)
+    assert capfd.readouterr() == ("", "")

@@ -4,11 +4,23 @@ import numpy as np
 import pytest
 
 from helpers import inversion, realism
+from helpers.neighbours import NeighbourIndex, pseudo_probability
 
 
 def perfect(images):
     """A judge that sees a 3 in everything."""
     return np.eye(10, dtype=np.float32)[np.full(len(images), 3)]
+
+
+@pytest.fixture(scope="module")
+def sample(sample):
+    """A part of the sample, at half its resolution: its principal components come fast."""
+    return dataclasses.replace(
+        sample,
+        x_train=sample.x_train[:1500, ::2, ::2],
+        y_train=sample.y_train[:1500],
+        x_test=sample.x_test[:, ::2, ::2],
+    )
 
 
 @pytest.fixture
@@ -19,6 +31,28 @@ def threes(sample):
 def test_agreement_counts_decisions():
     p = np.array([[0.4, 0.6], [0.9, 0.1], [0.2, 0.8]])
     assert realism.agreement(p, np.array([1, 0, 0])) == pytest.approx(2 / 3)
+
+
+def test_of_equally_probable_classes_the_first_counts():
+    p = np.array([[0.5, 0.5, 0.0], [0.2, 0.4, 0.4]])
+    assert realism.agreement(p, [0, 1]) == 1
+    assert realism.agreement(p, [1, 2]) == 0
+
+
+def test_tied_votes_are_decided_like_those_of_scikit_learn(sample):
+    """Four of the five neighbours are tied, two and two: the smaller class wins."""
+    grays = np.array([0.0, 0.1, 0.2, 0.3, 0.9, 1.0, 1.0]).reshape(7, 1, 1, 1)
+    dataset = dataclasses.replace(
+        sample,
+        x_train=np.float32(grays) * np.linspace(0.9, 1, 4, dtype=np.float32).reshape(1, 2, 2, 1),
+        y_train=np.array([1, 0, 0, 1, 2, 2, 2]),
+        x_test=np.zeros((2, 2, 2, 1), np.float32),
+        y_test=np.array([0, 1]),
+        class_names=("a", "b", "c"),
+    )
+    table = realism.scorecard(dataset.x_test, [0, 1], {}, dataset)
+    assert table.loc["images", "k-NN vote"] == 0.5
+    assert table.loc["judge's test accuracy", "k-NN vote"] == 0.5
 
 
 def test_the_trust_score_is_the_quotient_of_two_distances(sample, threes):
@@ -47,7 +81,7 @@ def test_reconstruction_scores_are_those_of_principal_components(sample, threes)
         return np.clip((flat - centre) @ axes.T @ axes + centre, 0, 1)
 
     flat = threes.reshape(20, -1).astype(np.float64)
-    train = sample.x_train.reshape(4000, -1).astype(np.float64)
+    train = sample.x_train.reshape(1500, -1).astype(np.float64)
     drawn = [redraw(train[sample.y_train == c], flat) for c in range(10)]
     of_all = redraw(train, flat)
     errors = np.array([((flat - picture) ** 2).sum(axis=1) for picture in drawn])
@@ -76,7 +110,7 @@ def test_real_digits_have_the_asked_classes_and_do_not_repeat(sample):
 
 
 def test_the_scorecard_has_its_anchors_and_says_how_good_the_judges_are(sample, threes):
-    sets = {"threes": threes, "noise again": inversion.noise(20, 1)}
+    sets = {"threes": threes, "noise again": inversion.noise(20, 1, (14, 14, 1))}
     table = realism.scorecard(sets, 3, {"always 3": perfect}, sample)
     anchors = ["real digits", "noise", "judge's test accuracy"]
     assert list(table.index) == ["threes", "noise again", *anchors]
@@ -92,7 +126,7 @@ def test_the_scorecard_has_its_anchors_and_says_how_good_the_judges_are(sample, 
     ]
     assert np.all(table.loc[anchors[:2], "always 3"] == 1)
     assert table.loc[anchors[2], "always 3"] == np.mean(sample.y_test == 3)
-    assert table.loc[anchors[2], "k-NN vote"] > 0.9
+    assert table.loc[anchors[2], "k-NN vote"] > 0.85
     assert table.loc[anchors[2]].notna().sum() == 2
     real, noise = table.loc["real digits"], table.loc["noise"]
     assert real["trust score"] > 1.1 > noise["trust score"]
@@ -102,6 +136,40 @@ def test_the_scorecard_has_its_anchors_and_says_how_good_the_judges_are(sample, 
     assert np.allclose(one.loc["images"], table.loc["threes"])
 
 
+def test_a_judge_is_rated_on_the_test_images(sample, threes):
+    """Threes are a tenth of the training images, and half of these test images."""
+    other = sample.y_test == 5
+    dataset = dataclasses.replace(
+        sample,
+        x_test=np.concatenate([threes, sample.x_test[other][:20]]),
+        y_test=np.repeat([3, 5], 20),
+    )
+    table = realism.scorecard(threes[:2], 3, {"always 3": perfect}, dataset)
+    assert table.loc["judge's test accuracy", "always 3"] == 0.5
+    index = NeighbourIndex(sample.x_train, sample.y_train)
+    votes = pseudo_probability(index, dataset.x_test, k=5).argmax(axis=1)
+    expected = np.mean(votes == dataset.y_test)
+    assert table.loc["judge's test accuracy", "k-NN vote"] == expected < 1
+
+
+def test_glyphs_of_another_shape_are_scored(sample):
+    rng = np.random.default_rng(0)
+    patterns = rng.random((3, 20, 16, 1))
+    y = np.arange(60) % 3
+    glyphs = np.clip(patterns[y] + 0.1 * rng.normal(size=(60, 20, 16, 1)), 0, 1)
+    dataset = dataclasses.replace(
+        sample,
+        x_train=np.float32(glyphs[:45]),
+        y_train=y[:45],
+        x_test=np.float32(glyphs[45:]),
+        y_test=y[45:],
+        class_names=("A", "B", "C"),
+    )
+    table = realism.scorecard(dataset.x_test, dataset.y_test, {}, dataset)
+    assert table.loc["real digits", "k-NN vote"] == 1
+    assert table.loc["noise", "trust score"] < 1.5 < table.loc["images", "trust score"]
+
+
 def test_another_dataset_gets_another_reference(sample, threes):
     few = dataclasses.replace(sample, x_train=sample.x_train[:500], y_train=sample.y_train[:500])
     _, near = realism.trust_scores(threes, np.full(20, 3), sample)
@@ -109,17 +177,7 @@ def test_another_dataset_gets_another_reference(sample, threes):
     assert far.mean() > near.mean()
 
 
-def test_images_and_targets_that_do_not_fit_are_named(sample, threes):
-    with pytest.raises(ValueError, match=r"targets must be one integer or 20"):
-        realism.scorecard(threes, np.arange(3), {}, sample)
-    with pytest.raises(ValueError, match=r"images 'bright' .*divide by 255"):
-        realism.scorecard({"bright": threes * 255}, 3, {}, sample)
-    with pytest.raises(ValueError, match="images must have at least one set"):
-        realism.scorecard({"noise": threes}, 3, {}, sample)
-    with pytest.raises(ValueError, match="images must have at least one set"):
-        realism.scorecard({}, 3, {}, sample)
-    with pytest.raises(ValueError, match="images must have sets of one size"):
-        realism.scorecard({"all": threes, "few": threes[:5]}, 3, {}, sample)
+def test_a_target_without_training_images_is_named(sample, threes):
     few = sample.y_train != 3
     without = dataclasses.replace(sample, x_train=sample.x_train[few], y_train=sample.y_train[few])
     for score in (realism.trust_scores, realism.reconstruction_scores):

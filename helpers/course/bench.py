@@ -23,17 +23,17 @@ K = 10
 PEER_STEPS = 60
 LEARNING_RATE = 0.5
 BLUR_EVERY = 8
-# multiplications and additions of the reference network for one image, forwards
-FORWARD_FLOPS = 2 * (26 * 26 * 32 * 9 + 11 * 11 * 64 * 9 * 32 + 1600 * 128 + 128 * 10)
 
 
 def add_parser(commands):
+    """Add this command to the parsers of the command line."""
     parser = commands.add_parser("bench", help="measure inversion and neighbour search")
     parser.add_argument("what", nargs="?", choices=("inversion", "search"), help="default: both")
     parser.set_defaults(main=main)
 
 
 def main(arguments):
+    """Print the lines of each measure that was asked for."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as helpers.setup() does
     dataset = data.load("mnist")
     parts = {"inversion": (inversion, peers), "search": (search,)}
@@ -76,8 +76,8 @@ def inversion(dataset):
         {
             "eager loop, 1 image": lambda: walk(step, one, STEPS // 10),
             f"bare compiled step, {IMAGES} images": lambda: walk(compiled, many, STEPS),
-            "invert, 1 image": lambda: invert(model, one, 3, steps=STEPS),
-            f"invert, {IMAGES} images": lambda: invert(model, many, 3, steps=STEPS),
+            "invert, 1 image": lambda: invert(model, one, 3, max_steps=STEPS),
+            f"invert, {IMAGES} images": lambda: invert(model, many, 3, max_steps=STEPS),
         }
     )
     eager, bare, single, batch = (
@@ -89,7 +89,7 @@ def inversion(dataset):
     for name, rate in zip(seconds, (eager, bare, single, batch), strict=True):
         yield f"  {name:<32} {rate:9,.0f} image-steps/s {rate / eager:7.1f} x the eager loop"
     yield f"  invert on {IMAGES} images beside the bare compiled step: {batch / bare:.2f} x"
-    flops = 2 * FORWARD_FLOPS  # the gradient of the pixels costs as much again
+    flops = 2 * forward_flops(model)  # the gradient of the pixels costs as much again
     peak = matrix_flops()
     yield (
         f"  bound: {flops / 1e6:.1f} MFLOP for an image-step; a matrix product reaches "
@@ -107,8 +107,9 @@ def peers(dataset):
     from helpers.neighbours import NeighbourIndex, pseudo_probability
     from helpers.realism import agreement
 
-    start, targets = near_black(IMAGES, 0), np.repeat(np.arange(10), IMAGES // 10)
-    walk = {"steps": PEER_STEPS, "learning_rate": LEARNING_RATE}
+    start = near_black(IMAGES, 0, dataset.x_test.shape[1:])
+    targets = np.resize(np.arange(len(dataset.class_names)), IMAGES)
+    walk = {"max_steps": PEER_STEPS, "learning_rate": LEARNING_RATE}
     judges = [models.load_or_train(name, dataset, 0) for name in ("judge_cnn", "judge_mlp")]
     index = NeighbourIndex(dataset.x_train, dataset.y_train)
     for network in ("cnn", "robust"):
@@ -171,7 +172,7 @@ def _cleverhans(model, start, targets):
         return projected_gradient_descent(
             model,
             start,
-            eps=28.0,  # as far as any image is from any other
+            eps=_farthest(start),
             eps_iter=LEARNING_RATE,
             nb_iter=PEER_STEPS,
             loss_fn=loss,
@@ -194,22 +195,27 @@ def _art(model, start, targets):
 
     classifier = TensorFlowV2Classifier(
         model,
-        nb_classes=10,
-        input_shape=(28, 28, 1),
+        nb_classes=model.output.shape[1],
+        input_shape=start.shape[1:],
         loss_object=keras.losses.CategoricalCrossentropy(),
         clip_values=(0, 1),
     )
     attack = ProjectedGradientDescent(
         classifier,
         norm=2,
-        eps=28.0,
+        eps=_farthest(start),
         eps_step=LEARNING_RATE,
         max_iter=PEER_STEPS,
         targeted=True,
         batch_size=IMAGES,
         verbose=False,
     )
-    return lambda: attack.generate(start, np.eye(10)[targets])
+    return lambda: attack.generate(start, np.eye(model.output.shape[1])[targets])
+
+
+def _farthest(images):
+    """Return the largest distance that two images can have: an attack may go as far."""
+    return float(np.sqrt(images[0].size))
 
 
 LIBRARIES = {"tf-keras-vis": _tf_keras_vis, "cleverhans": _cleverhans, "ART": _art}
@@ -219,42 +225,47 @@ def search(dataset):
     """Lines on the exact search of the nearest neighbours, beside scikit-learn's."""
     from sklearn.neighbors import NearestNeighbors
 
+    from helpers.inversion import noise
     from helpers.neighbours import NeighbourIndex
 
     index = NeighbourIndex(dataset.x_train, dataset.y_train)
     flat = dataset.x_train.reshape(len(dataset.x_train), -1)
     peer = NearestNeighbors(n_neighbors=K, algorithm="brute").fit(flat)
-    queries = {n: dataset.x_test[:n] for n in (1, IMAGES)}
+    queries = {
+        f"{IMAGES} digits": dataset.x_test[:IMAGES],
+        "1 digit": dataset.x_test[:1],
+        f"{IMAGES} noise images": noise(IMAGES, 0, dataset.x_test.shape[1:]),
+    }
 
-    found = peer.kneighbors(queries[IMAGES].reshape(IMAGES, -1))[0]
-    if not np.allclose(found, index.search(queries[IMAGES], K)[0], atol=1e-3):
-        raise RuntimeError("search and scikit-learn disagree on the distances: no benchmark")
+    def ours(x):
+        return lambda: index.search(x, K)
 
-    def ours(n):
-        return lambda: index.search(queries[n], K)
+    def theirs(x):
+        return lambda: peer.kneighbors(x.reshape(len(x), -1))
 
-    def theirs(n):
-        return lambda: peer.kneighbors(queries[n].reshape(n, -1))
+    for x in queries.values():
+        if not np.allclose(theirs(x)()[0], ours(x)()[0], atol=1e-3):
+            raise RuntimeError("search and scikit-learn disagree on the distances: no benchmark")
 
     vector = np.ones(flat.shape[1], np.float32)
     seconds = alternate(
         {
-            **{("search", n): ours(n) for n in queries},
-            **{("scikit-learn, brute", n): theirs(n) for n in queries},
-            ("read", 0): lambda: flat @ vector,
+            **{("search", name): ours(x) for name, x in queries.items()},
+            **{("scikit-learn, brute", name): theirs(x) for name, x in queries.items()},
+            "read": lambda: flat @ vector,
         }
     )
     peak = matrix_flops()
-    read = seconds.pop(("read", 0))
+    read = seconds.pop("read")
     yield f"  {len(flat):,} images of {flat.shape[1]} pixels, {K} neighbours"
-    for (name, n), duration in seconds.items():
-        ratio = seconds["scikit-learn, brute", n] / duration
-        yield f"  {name:<20} {n:4} queries {1e3 * duration:9.1f} ms {ratio:7.1f} x scikit-learn"
-    for n in queries:
-        bound, what = max((read, "memory"), (2 * flat.size * n / peak, "arithmetic"))
-        share = seconds["search", n] / bound
+    for (way, name), duration in seconds.items():
+        ratio = seconds["scikit-learn, brute", name] / duration
+        yield f"  {way:<20} {name:<16} {1e3 * duration:9.1f} ms {ratio:7.1f} x scikit-learn"
+    for name, x in queries.items():
+        bound, what = max((read, "memory"), (2 * flat.size * len(x) / peak, "arithmetic"))
+        share = seconds["search", name] / bound
         yield (
-            f"  {n} queries, comparing all pixels of all images: {1e3 * bound:.1f} ms at least "
+            f"  {name}, comparing all pixels of all images: {1e3 * bound:.1f} ms at least "
             f"({what}); search takes {share:.1f} x that"
         )
     yield (
@@ -275,6 +286,15 @@ def alternate(contenders):
             call()
             seconds[name].append(time.perf_counter() - began)
     return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def forward_flops(model):
+    """Multiplications and additions of a Keras model for one image, forwards."""
+    return 2 * sum(
+        int(np.prod(layer.kernel.shape)) * int(np.prod(layer.output.shape[1:-1]))
+        for layer in model.layers
+        if hasattr(layer, "kernel")  # convolutions use theirs once for each output pixel
+    )
 
 
 def matrix_flops(side=1536):
