@@ -455,14 +455,21 @@ def show_hard_images(always, once, labels):
     Parameters
     ----------
     always, once : arrays of shape (n, h, w, 1), values in [0, 1]
-    labels : int array of shape (2, n)
-        The labels of both rows.
+        They need not be equally many.
+    labels : pair of int arrays
+        The labels of both.
     """
+    columns = max(len(always), len(once))
+    images = np.full((2, columns, *once.shape[1:]), np.nan)
+    titles = np.full((2, columns), "", object)
+    for row, (kind, of_kind) in enumerate(zip((always, once), labels, strict=True)):
+        images[row, : len(kind)] = kind
+        titles[row, : len(kind)] = [str(label) for label in of_kind]
     plotting.show(
         plotting.digit_grid(
-            np.concatenate([always, once]),
-            [str(label) for label in np.concatenate(labels)],
-            columns=len(always),
+            images.reshape(-1, *once.shape[1:]),
+            titles.ravel(),
+            columns=columns,
             title="Above: wrong in every run. Below: wrong in one run only",
         ),
         "Two rows of test digits with their labels. Above are digits that every reference run gets "
