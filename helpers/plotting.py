@@ -1,8 +1,13 @@
-"""The course's figures: one style, digits in gray on the same scale, and alt text on every one."""
+"""The course's figures: one style, digits in gray on the same scale, and alt text on every one.
+
+What two or more notebooks draw stands here. A figure that only one notebook draws stands in the
+room of its chapter, for example `helpers.chapters.chapter_01`.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,10 +18,18 @@ from helpers import session
 
 COLOURS = sns.color_palette("colorblind")
 DPI = 100
+SLACK = 1e-4  # an augmented or averaged pixel may leave its range by a rounding error
 
 
 def use_style():
-    """Set the style of every figure: colour-blind-safe colours, no frame that says nothing."""
+    """Set the style of every figure: colour-blind-safe colours, no frame that says nothing.
+
+    Examples
+    --------
+    >>> use_style()
+    >>> plt.rcParams["image.cmap"]
+    'gray'
+    """
     sns.set_theme(
         style="ticks",
         palette="colorblind",
@@ -49,24 +62,43 @@ def show(figure, alt, name=None):
         What the figure shows and what to conclude, for somebody who cannot see it; no measured
         number, so that it stays true.
     name : str, optional
-        File name without its ending, for the figures folder.
+        File name without its ending, for the figures folder: letters, digits, ``_`` and ``-``.
 
     Raises
     ------
     ValueError
-        If `alt` is empty.
+        If `figure` is no figure, if `alt` is empty, or if `name` is no plain file name. Nothing
+        is displayed or written then.
+
+    Examples
+    --------
+    >>> figure, ax = plt.subplots()
+    >>> show(figure, "An empty pair of axes.")  # outside of a notebook, this prints
+    {'image/png': b'...', 'text/plain': 'An empty pair of axes.'}
     """
+    if not isinstance(figure, plt.Figure):
+        raise ValueError(f"figure must be a matplotlib Figure, not {type(figure).__name__}")
+    _check_words(alt, name)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     plt.close(figure)
     _show_png(buffer.getvalue(), alt, name)
 
 
+def _check_words(alt, name):
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError(f"alt must say what the figure shows, not {alt!r}")
+    # a name with a dot, a slash or a drive could leave the figures folder
+    if name is not None and not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]+", name)):
+        raise ValueError(
+            "name must be a file name of letters, digits, _ and -, without an ending and without "
+            f"a folder, not {name!r}"
+        )
+
+
 def _show_png(png, alt, name):
-    if not alt.strip():
-        raise ValueError("alt must say what the figure shows; it is empty")
     display({"image/png": png, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
-    if name:
+    if name is not None:
         file = session.figures_folder() / f"{name}.png"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -76,9 +108,66 @@ def _show_png(png, alt, name):
 
 
 def squeeze_digits(images):
-    """Return images without their channel: (..., 28, 28, 1) becomes (..., 28, 28)."""
+    """Return images without their channel: (..., h, w, 1) becomes (..., h, w).
+
+    Examples
+    --------
+    >>> squeeze_digits(np.zeros((3, 20, 16, 1))).shape
+    (3, 20, 16)
+    """
     images = np.asarray(images)
     return images[..., 0] if images.shape[-1] == 1 else images
+
+
+def _checked(images, name, axes, low=0.0):
+    """Return images without their channel, or say what is wrong with them.
+
+    Parameters
+    ----------
+    images : array of shape (..., h, w) or (..., h, w, 1), values in [low, 1]
+        An image that is NaN all over is one that stays empty.
+    name : str
+    axes : sequence of str, the names of the axes before (h, w)
+    low : float, or array that broadcasts to the images without their channel
+    """
+    expected = ", ".join([*axes, "h", "w"])
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise ValueError(f"{name} must be one array of shape ({expected}): sizes differ") from None
+    if images.ndim == len(axes) + 3:
+        images = squeeze_digits(images)
+    if images.ndim != len(axes) + 2 or images.size == 0 or images.dtype.kind not in "fiub":
+        raise ValueError(
+            f"{name} must be numbers of shape ({expected}) or ({expected}, 1), "
+            f"not {images.dtype} of shape {images.shape}"
+        )
+    inside = (images >= low - SLACK) & (images <= 1 + SLACK)
+    fits = inside.all(axis=(-2, -1)) | np.isnan(images).all(axis=(-2, -1))
+    if not fits.all():
+        first = images[~fits][0]
+        bottom = "[-1, 1] where signed, else in [0, 1]" if np.any(low) else "[0, 1]"
+        raise ValueError(
+            f"{name} must hold values in {bottom}; one image runs from {first.min():g} to "
+            f"{first.max():g}"
+        )
+    return images
+
+
+def _one_each(values, name, n, what):
+    """Return a sequence as a list of length n; None stays None."""
+    if values is None:
+        return None
+    values = list(values)
+    if len(values) != n:
+        raise ValueError(f"{name} must have {n} entries, one for each {what}, not {len(values)}")
+    return values
+
+
+def _at_least_one(value, name):
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise ValueError(f"{name} must be a whole number, 1 or more, not {value!r}")
 
 
 def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
@@ -86,9 +175,10 @@ def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
 
     Parameters
     ----------
-    images : array of shape (n, 28, 28) or (n, 28, 28, 1), values in [0, 1]
+    images : array of shape (n, h, w) or (n, h, w, 1), values in [0, 1]
+        An image of NaN stays empty.
     titles : sequence of n str, optional
-    columns : int
+    columns : int, 1 or more
     title : str, optional
         The finding, above the whole figure.
     wrong : sequence of n bool, optional
@@ -97,8 +187,22 @@ def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
     Returns
     -------
     matplotlib Figure
+
+    Raises
+    ------
+    ValueError
+        For images of another shape or range, or lists of another length.
+
+    Examples
+    --------
+    >>> figure = digit_grid(np.zeros((3, 20, 16)), titles=["a", "b", "c"], columns=2)
+    >>> [ax.get_title() for ax in figure.axes]  # the last place stays free
+    ['a', 'b', 'c', '']
     """
-    images = squeeze_digits(images)
+    images = _checked(images, "images", ["n"])
+    titles = _one_each(titles, "titles", len(images), "image")
+    wrong = _one_each(wrong, "wrong", len(images), "image")
+    _at_least_one(columns, "columns")
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     height = 1.0 if titles is None else 0.97 + 0.17 * (1 + max(t.count("\n") for t in titles))
@@ -108,13 +212,24 @@ def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
     for ax in axes.flat:
         ax.axis("off")
     for place, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
-        ax.imshow(image, vmin=0, vmax=1)
+        _draw_digit(ax, image)
         if titles is not None:
             colour = COLOURS[3] if wrong is not None and wrong[place] else "black"
             ax.set_title(titles[place], fontsize=9, loc="center", color=colour)
+    _headline(figure, title)
+    return figure
+
+
+def _draw_digit(ax, image, signed=False):
+    """Draw one image on the scale of the course; one of NaN is left out."""
+    if np.isfinite(image).all():
+        scale = {"cmap": "RdBu_r", "vmin": -1} if signed else {"cmap": "gray", "vmin": 0}
+        ax.imshow(image, vmax=1, **scale)
+
+
+def _headline(figure, title):
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
-    return figure
 
 
 def digit_table(
@@ -131,8 +246,8 @@ def digit_table(
 
     Parameters
     ----------
-    images : array of shape (rows, columns, 28, 28) or (rows, columns, 28, 28, 1)
-        Values in [0, 1], or in [-1, 1] if `signed`. NaN images stay empty.
+    images : array of shape (rows, columns, h, w) or (rows, columns, h, w, 1)
+        Values in [0, 1], or in [-1, 1] if `signed`. An image of NaN stays empty.
     row_labels, column_labels : sequences of str, optional
     title : str, optional
         The finding.
@@ -146,11 +261,33 @@ def digit_table(
     Returns
     -------
     matplotlib Figure
+
+    Raises
+    ------
+    ValueError
+        For images of another shape or range, or lists of another length.
+
+    Examples
+    --------
+    >>> change = np.full((1, 2, 20, 16), [[[[0.5]], [[-0.5]]]])
+    >>> figure = digit_table(change, column_labels=["added", "removed"], signed=True)
+    >>> [image.get_clim() for ax in figure.axes for image in ax.images]
+    [(-1.0, 1.0), (-1.0, 1.0)]
     """
-    images = squeeze_digits(images)
+    signed = np.asarray(signed, bool)
+    if signed.ndim and signed.shape != np.shape(images)[:1]:
+        raise ValueError(f"signed must be one bool, or one for each row, not {signed.shape}")
+    low = -1.0 * signed.reshape(-1, 1, 1, 1)
+    images = _checked(images, "images", ["rows", "columns"], low)
     n_rows, n_columns = images.shape[:2]
+    signed = np.broadcast_to(signed, n_rows)
+    row_labels = _one_each(row_labels, "row_labels", n_rows, "row")
+    column_labels = _one_each(column_labels, "column_labels", n_columns, "column")
+    captions = _one_each(captions, "captions", n_rows, "row")
+    for line in captions or []:
+        _one_each(line, "each row of captions", n_columns, "column")
     side = 0.75 if n_columns > 8 else 1.0
-    captioned = 0 if captions is None else sum(any(row) for row in captions)
+    captioned = 0 if captions is None else sum(any(line) for line in captions)
     figure, axes = plt.subplots(
         n_rows,
         n_columns,
@@ -158,15 +295,11 @@ def digit_table(
         squeeze=False,
         gridspec_kw={"wspace": 0.03, "hspace": 0.03},
     )
-    signed = np.broadcast_to(signed, n_rows)
     for row, column in np.ndindex(n_rows, n_columns):
         ax = axes[row, column]
         ax.set(xticks=[], yticks=[])
         sns.despine(ax=ax, left=True, bottom=True)
-        image = images[row, column]
-        if np.isfinite(image).all():
-            scale = {"cmap": "RdBu_r", "vmin": -1} if signed[row] else {"vmin": 0}
-            ax.imshow(image, vmax=1, **scale)
+        _draw_digit(ax, images[row, column], signed[row])
         if column == 0 and row_labels is not None:
             ax.set_ylabel(row_labels[row], rotation=0, ha="right", va="center", fontsize=10)
         if row == 0 and column_labels is not None:
@@ -177,8 +310,7 @@ def digit_table(
         figure.supylabel(rows, fontsize=11)
     if columns:
         figure.supxlabel(columns, fontsize=11)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    _headline(figure, title)
     return figure
 
 
@@ -193,8 +325,26 @@ def lines(ax, x, series, x_label, y_label, title, label_at_end=True):
     x_label, y_label, title : str
     label_at_end : bool
         False puts the names into a legend, for curves that end at the same place.
+
+    Raises
+    ------
+    ValueError
+        If there is no curve, or one is not as long as `x`.
+
+    Examples
+    --------
+    >>> figure, ax = plt.subplots()
+    >>> lines(ax, [1, 2], {"CNN": [0.9, 0.95]}, "epoch", "accuracy", "It rises")
+    >>> [text.get_text() for text in ax.texts]
+    [' CNN']
     """
+    x = np.asarray(x)
+    if x.ndim != 1 or len(x) == 0 or not series:
+        raise ValueError(f"lines needs a curve, and x of shape (n,), n >= 1, not {x.shape}")
     for name, y in series.items():
+        if np.shape(y) != x.shape:
+            raise ValueError(f"series[{name!r}] must have shape {x.shape}, as x, not {np.shape(y)}")
+        y = np.asarray(y)
         (line,) = ax.plot(x, y, marker="o" if len(x) <= 15 else None, label=name)
         if label_at_end:
             ax.annotate(
@@ -207,7 +357,7 @@ def lines(ax, x, series, x_label, y_label, title, label_at_end=True):
     ax.set(xlabel=x_label, ylabel=y_label, title=title)
 
 
-def confusion(ax, counts, title, class_names="0123456789", most=None):
+def confusion(ax, counts, title, class_names=None, most=None):
     """Draw a confusion matrix: the colours show the mistakes only, the numbers all.
 
     Parameters
@@ -215,10 +365,31 @@ def confusion(ax, counts, title, class_names="0123456789", most=None):
     ax : matplotlib Axes
     counts : int array of shape (classes, classes); row = true class, column = predicted class
     title : str
-    class_names : sequence of str
+    class_names : sequence of str, one for each class, optional
+        Default: the numbers from 0.
     most : int, optional
         Mistakes in the brightest cell, to draw several matrices on one scale.
+
+    Raises
+    ------
+    ValueError
+        If `counts` is no square table of whole numbers, or the names are too many or too few.
+
+    Examples
+    --------
+    >>> figure, ax = plt.subplots()
+    >>> confusion(ax, [[90, 1], [3, 80]], "Few are confused", ["cat", "dog"])
+    >>> [text.get_text() for text in ax.texts]
+    ['90', '1', '3', '80']
     """
+    counts = np.asarray(counts)
+    square = counts.ndim == 2 and counts.shape[0] == counts.shape[1] >= 1
+    if not square or counts.dtype.kind not in "iu" or counts.min() < 0:
+        raise ValueError(
+            "counts must be whole numbers, 0 or more, of shape (classes, classes), "
+            f"not {counts.dtype} of shape {counts.shape}"
+        )
+    names = _one_each(class_names, "class_names", len(counts), "class") or range(len(counts))
     mistakes = counts.copy()
     np.fill_diagonal(mistakes, 0)
     sns.heatmap(
@@ -232,8 +403,8 @@ def confusion(ax, counts, title, class_names="0123456789", most=None):
         cbar=False,
         square=True,
         annot_kws={"fontsize": 8},
-        xticklabels=list(class_names),
-        yticklabels=list(class_names),
+        xticklabels=list(names),
+        yticklabels=list(names),
     )
     ax.tick_params(length=0, rotation=0)
     ax.set(xlabel="predicted class", ylabel="true class", title=title)
@@ -244,27 +415,37 @@ def animate(frames, alt, name=None, columns=10, zoom=3, milliseconds=80):
 
     Parameters
     ----------
-    frames : array of shape (frames, n, 28, 28) or (frames, n, 28, 28, 1), values in [0, 1]
+    frames : array of shape (frames, n, h, w) or (frames, n, h, w, 1), values in [0, 1]
     alt, name : as in `show`
-    columns : int
+    columns : int, 1 or more
         Images in a row.
-    zoom : int
+    zoom : int, 1 or more
         Screen pixels for one pixel.
-    milliseconds : int
+    milliseconds : int, 1 or more
         Time of one frame; the last stays ten times as long.
+
+    Raises
+    ------
+    ValueError
+        As `show`, and for frames of another shape or range, or settings below 1.
+
+    Examples
+    --------
+    >>> brighter = np.linspace(0, 1, 3).reshape(3, 1, 1, 1) * np.ones((3, 2, 20, 16))
+    >>> animate(brighter, "Two images that grow brighter.")  # outside of a notebook, this prints
+    {'image/png': b'...', 'text/plain': 'Two images that grow brighter.'}
     """
     from PIL import Image
 
-    frames = squeeze_digits(frames)
-    count, n = frames.shape[:2]
-    columns = min(columns, n)
-    rows = -(-n // columns)
-    padded = np.zeros((count, rows * columns, 30, 30))
-    padded[:, :n, 1:29, 1:29] = frames
-    sheets = padded.reshape(count, rows, columns, 30, 30).transpose(0, 1, 3, 2, 4)
-    sheets = np.uint8(np.rint(255 * sheets.reshape(count, rows * 30, columns * 30)))
+    _check_words(alt, name)
+    frames = _checked(frames, "frames", ["frames", "n"])
+    settings = {"columns": columns, "zoom": zoom, "milliseconds": milliseconds}
+    for setting, value in settings.items():
+        _at_least_one(value, setting)
+    sheets = np.stack([_sheet(images, min(columns, len(images))) for images in frames])
+    height, width = sheets.shape[1:]
     pictures = [
-        Image.fromarray(sheet).resize((columns * 30 * zoom, rows * 30 * zoom), Image.NEAREST)
+        Image.fromarray(sheet).resize((width * zoom, height * zoom), Image.NEAREST)
         for sheet in sheets
     ]
     buffer = io.BytesIO()
@@ -273,7 +454,18 @@ def animate(frames, alt, name=None, columns=10, zoom=3, milliseconds=80):
         format="PNG",
         save_all=True,
         append_images=pictures[1:],
-        duration=[milliseconds] * (count - 1) + [10 * milliseconds],
+        duration=[milliseconds] * (len(frames) - 1) + [10 * milliseconds],
         loop=0,
     )
     _show_png(buffer.getvalue(), alt, name)
+
+
+def _sheet(images, columns):
+    """Lay images out in rows on one sheet of bytes, with a black margin of a pixel around each."""
+    rows = -(-len(images) // columns)
+    free = rows * columns - len(images)
+    padded = np.pad(np.nan_to_num(images), ((0, free), (1, 1), (1, 1)))
+    height, width = padded.shape[1:]
+    sheet = padded.reshape(rows, columns, height, width).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * height, columns * width)
+    return np.uint8(np.rint(255 * sheet.clip(0, 1)))

@@ -1,7 +1,10 @@
 """Exercises of 02: multiply-adds, McNemar's test, an interval over seeds."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from scipy import stats
 
@@ -154,19 +157,35 @@ def _unpaired(a, b):
 # --- figures
 
 
-def verdicts(tables, title):
-    """Draw what a test said of every pair of runs: worse, better, or nothing.
+def show_shares(costs):
+    """Show which layer holds the parameters, and which does the work.
+
+    Parameters
+    ----------
+    costs : DataFrame of int; a row for each layer, a column for each kind of cost
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 2.6), sharey=True)
+    for ax, what in zip(axes, costs, strict=True):
+        share = 100 * costs[what] / costs[what].sum()
+        bars = ax.barh(share.index, share)
+        ax.bar_label(bars, [f" {value:,}" for value in costs[what]], fontsize=10)
+        ax.set(xlim=(0, 125), xlabel=f"share of all {what} (%)")
+        ax.set_title(f"{costs[what].sum():,} {what}")
+    axes[0].invert_yaxis()
+    plotting.show(
+        figure,
+        "Two bar charts over the layers. The dense layer holds most of the parameters. The second "
+        "convolution does most of the multiply-adds.",
+    )
+
+
+def show_verdicts(tables):
+    """Show what a test said of every pair of runs: worse, better, or nothing.
 
     Parameters
     ----------
     tables : dict of str to int array of shape (seeds, seeds)
         Row = seed of the named network, column = seed of the reference; 1 is better, -1 worse.
-    title : str
-        The finding.
-
-    Returns
-    -------
-    matplotlib Figure
     """
     columns = 4
     rows = len(tables) // columns + 1  # one place stays free, for the legend
@@ -185,28 +204,64 @@ def verdicts(tables, title):
     words = ["− significantly worse", "no verdict", "+ significantly better"]
     patches = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     axes.flat[-1].legend(patches, words, loc="center", frameon=False)
+    title = "One pair of runs, one verdict: for every variant, the seeds decide"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
-    return figure
+    plotting.show(
+        figure,
+        "For the reference and each of its variants, a table of verdicts over all pairs of seeds. "
+        "Most tables hold more than one verdict: what one pair of runs says depends on the seeds.",
+        name="02_verdicts",
+    )
 
 
-def intervals(values, marked, x_label, title):
-    """Draw the 95 % interval of the mean of each column, and its values as small dots.
+def show_differences(difference, found):
+    """Show how far each variant is from the reference: an interval over the seeds.
 
     Parameters
     ----------
-    values : DataFrame; one column for each interval, one row for each run
-    marked : collection of str
-        The columns that are drawn in orange; the others are gray.
-    x_label, title : str
-
-    Returns
-    -------
-    matplotlib Figure
+    difference : DataFrame; a column for each variant, a row for each seed
+        Accuracy minus that of the reference, in points.
+    found : collection of str
+        The variants that differ after the correction; they are drawn in orange.
     """
-    from scipy import stats
+    n_seeds, n_variants = difference.shape
+    figure, ax = plt.subplots(figsize=(8.5, 0.8 + 0.48 * n_variants))
+    _draw_intervals(ax, difference, found)
+    ax.set_xlabel("accuracy − that of the reference (points)")
+    ax.set_title(
+        f"Different from the reference over {n_seeds} seeds, after correction: "
+        f"{len(found)} of {n_variants}"
+    )
+    plotting.show(
+        figure,
+        "For each variant the difference in accuracy to the reference: an interval over the seeds, "
+        "and one dot for each seed. The interval of no_conv2 lies below zero.",
+    )
 
-    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+
+def show_training_beside_changes(gain, difference, found):
+    """Show what a longer training gives beside what the changes of the network take.
+
+    Parameters
+    ----------
+    gain : Series; one number for each seed, in points, its name says which training it is
+    difference, found : as in `show_differences`
+    """
+    values = pd.concat([gain, difference], axis=1)
     figure, ax = plt.subplots(figsize=(8.5, 0.8 + 0.48 * values.shape[1]))
+    _draw_intervals(ax, values, [gain.name, *found])
+    ax.set_xlabel("accuracy − that of the reference after 3 epochs (points)")
+    ax.set_title("Three more epochs, beside the changes of the network")
+    plotting.show(
+        figure,
+        "The intervals of the variants again, and above them the reference trained for longer, "
+        "which lies on the side of higher accuracy.",
+    )
+
+
+def _draw_intervals(ax, values, marked):
+    """Draw the 95 % interval of the mean of each column, its mean, and its values as small dots."""
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     for place, name in enumerate(values):
         colour = plotting.COLOURS[3] if name in marked else "0.5"
         ax.plot([low[place], high[place]], [place, place], color=colour, linewidth=6, alpha=0.4)
@@ -214,34 +269,107 @@ def intervals(values, marked, x_label, title):
         ax.plot(values[name], np.full(len(values), place + 0.28), ".", color=colour, alpha=0.6)
     ax.axvline(0, color="black", linewidth=1)
     ax.set_yticks(range(values.shape[1]), list(values))
-    ax.set(ylim=(values.shape[1] - 0.4, -0.5), xlabel=x_label, title=title)
-    return figure
+    ax.set_ylim(values.shape[1] - 0.4, -0.5)
 
 
-def cost_and_runs(ax, cost, values, sides):
-    """Draw every run of every network against what the network costs; a bar is the mean.
+# where a name stands, seen from its dots, if not on the right
+SIDES = {
+    "half_filters": "above",
+    "dense_64": "above",
+    "no_conv2": "below",
+    "no_pooling": "below",
+}
+IN_THE_REPORT = {"no_dense": "no_dense, model 4", "half_filters": "half_filters, model 3"}
+
+
+def show_accuracy_against_cost(costs, accuracy):
+    """Show every run of every network against what the network costs, in two ways.
 
     Parameters
     ----------
-    ax : matplotlib Axes
-    cost : Series; one number for each network, its name is the name of the axis
-    values : DataFrame; one column for each network, one row for each run
-    sides : dict of str to {"left", "right", "above", "below"}
-        Where a name stands, seen from its dots, if not on the right.
+    costs : DataFrame of int; a row for each network, the columns ``parameters`` and
+        ``multiply-adds``
+    accuracy : DataFrame; a column for each network, a row for each run, in %
     """
-    colours = [
-        *plotting.COLOURS[:5],
-        (0.25, 0.25, 0.25),
-        plotting.COLOURS[9],
-    ]  # those dark enough on white
-    aligned = {"left": ("right", "center"), "right": ("left", "center")}
-    aligned |= {"above": ("center", "bottom"), "below": ("center", "top")}
-    for name, colour in zip(values, colours, strict=False):
-        x, runs, side = cost[name], values[name], sides.get(name, "right")
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True)
+    scarce = {"parameters": "Memory", "multiply-adds": "Work"}
+    for ax, (what, resource) in zip(axes, scarce.items(), strict=True):
+        _draw_runs(ax, costs[what], accuracy)
+        ax.margins(x=0.17, y=0.1)
+        cheapest = costs[what].idxmin()
+        ax.set_title(f"{resource} is scarce: {IN_THE_REPORT.get(cheapest, cheapest)}")
+    axes[0].set_ylabel("test accuracy (%)")
+    plotting.show(
+        figure,
+        "Accuracy of the networks, one dot for each seed, against their parameters and against "
+        "their multiply-adds. The smallest network is not the one with the least work.",
+        name="02_accuracy_cost",
+    )
+
+
+def _draw_runs(ax, cost, accuracy):
+    """Draw the runs of each network as dots, and their mean as a bar, with the name beside it."""
+    # those dark enough on white
+    colours = [*plotting.COLOURS[:5], (0.25, 0.25, 0.25), plotting.COLOURS[9]]
+    # side -> which point of the name stands there, and how far away
+    places = {
+        "left": ("right", "center", (-9, 0)),
+        "right": ("left", "center", (9, 0)),
+        "above": ("center", "bottom", (0, 4)),
+        "below": ("center", "top", (0, -4)),
+    }
+    for name, colour in zip(accuracy, itertools.cycle(colours), strict=False):
+        x, runs, side = cost[name], accuracy[name], SIDES.get(name, "right")
         ax.plot(np.full(len(runs), x), runs, ".", color=colour, alpha=0.6)
         ax.plot(x, runs.mean(), marker="_", markersize=13, markeredgewidth=3, color=colour)
         y = {"above": runs.max(), "below": runs.min()}.get(side, runs.mean())
-        away = {"left": (-9, 0), "right": (9, 0), "above": (0, 4), "below": (0, -4)}[side]
-        ha, va = aligned[side]
+        ha, va, away = places[side]
         ax.annotate(name, (x, y), away, textcoords="offset points", ha=ha, va=va, fontsize=10)
     ax.set(xscale="log", xlabel=f"{cost.name} (log scale)")
+
+
+def show_times_wrong(counts):
+    """Show how many test images are wrong in one run, in two, …, in all of them.
+
+    Parameters
+    ----------
+    counts : int array of shape (runs,)
+        Place i holds the number of images that i + 1 runs get wrong.
+    """
+    figure, ax = plt.subplots(figsize=(7, 3))
+    ax.bar(range(1, len(counts) + 1), counts)
+    ax.set(xlabel="number of reference runs that get the image wrong", ylabel="test images")
+    ax.set_title("Most images that some run gets wrong are right in another")
+    plotting.show(
+        figure,
+        "Test images by the number of reference runs that get them wrong. Many are wrong in only "
+        "one run or in a few: these are the images that another seed changes.",
+    )
+
+
+def show_hard_images(always, once, labels):
+    """Show images that every run gets wrong, and below them images that one run gets wrong.
+
+    Parameters
+    ----------
+    always, once : arrays of shape (n, h, w, 1), values in [0, 1]
+        They need not be equally many.
+    labels : pair of int arrays
+        The labels of both.
+    """
+    columns = max(len(always), len(once))
+    images = np.full((2, columns, *once.shape[1:]), np.nan)
+    titles = np.full((2, columns), "", object)
+    for row, (kind, of_kind) in enumerate(zip((always, once), labels, strict=True)):
+        images[row, : len(kind)] = kind
+        titles[row, : len(kind)] = [str(label) for label in of_kind]
+    plotting.show(
+        plotting.digit_grid(
+            images.reshape(-1, *once.shape[1:]),
+            titles.ravel(),
+            columns=columns,
+            title="Above: wrong in every run. Below: wrong in one run only",
+        ),
+        "Two rows of test digits with their labels. Above are digits that every reference run gets "
+        "wrong, many of them hard to read; below are digits that only one run gets wrong.",
+    )

@@ -1,8 +1,10 @@
 """Exercises of 03: votes, distances without a loop, the best k by leave-one-out."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from helpers import plotting
 from helpers.exercises import Exercise, not_nan, rows_sum_to_1
 
 vote = Exercise(
@@ -129,3 +131,199 @@ def _accuracy(votes, labels):
 
 
 # --- figures
+
+
+def show_accuracy_over_k(accuracy):
+    """Show the test accuracy for each number of neighbours.
+
+    Parameters
+    ----------
+    accuracy : dict of int to float; k -> share of the test images that are right
+    """
+    best = max(accuracy, key=accuracy.get)
+    figure, ax = plt.subplots(figsize=(7, 3.2))
+    ax.plot(list(accuracy), 100 * np.array(list(accuracy.values())), marker="o")
+    ax.set(xlabel="k, the number of neighbours that vote", ylabel="test accuracy (%)")
+    ax.set_title(f"A few neighbours are enough: k = {best} is best on these images")
+    plotting.show(
+        figure,
+        "Test accuracy against the number of neighbours. It dips at two neighbours, is highest for "
+        "a few, and falls slowly as more vote.",
+    )
+
+
+def show_weights(pictures):
+    """Show the weights of a linear model, one picture for each class.
+
+    Parameters
+    ----------
+    pictures : array of shape (classes, h, w)
+        Red is positive, blue is negative; the scale is the same for all classes.
+    """
+    limit = np.quantile(np.abs(pictures), 0.995)  # a few extreme pixels would pale the rest
+    columns = -(-len(pictures) // 2)
+    figure, axes = plt.subplots(2, columns, figsize=(1.6 * columns, 3.7), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for cls, (ax, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
+        drawn = ax.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        ax.set_title(f"class {cls}", fontsize=10, loc="center")
+    figure.colorbar(drawn, ax=axes, label="weight of a pixel", shrink=0.9, extend="both")
+    title = "Red: ink here speaks for the class. Blue: against it."
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    plotting.show(
+        figure,
+        "Pictures of weights, one for each class. The zero has a blue centre inside a reddish "
+        "ring, the one a red stroke in the middle. The others are less clear.",
+        name="03_weights",
+    )
+
+
+def show_stops(stops, slopes, scores, tol, stopped):
+    """Show slope and accuracy after ever more iterations of a solver.
+
+    Parameters
+    ----------
+    stops : sequence of n int
+        After how many iterations it was stopped.
+    slopes, scores : sequences of n float
+        The largest slope there, and the test accuracy in %.
+    tol : float
+        The slope at which it stops by itself: an orange line.
+    stopped : int
+        The iteration at which it then stops: a dashed line.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
+    axes[0].plot(stops, slopes, marker="o")
+    axes[0].axhline(tol, color=plotting.COLOURS[3], linewidth=1.5)
+    axes[0].annotate(f"tol = {tol:g}", (1, tol), (0, -14), textcoords="offset points")
+    axes[0].set(yscale="log", ylim=(5e-4, 0.2), ylabel="largest slope of J (log)")
+    axes[0].set_title("The slope is below tol …")
+    axes[1].plot(stops, scores, marker="o")
+    axes[1].set(ylabel="test accuracy (%)", title="… and the climb is not over")
+    for ax in axes:
+        ax.axvline(stopped, color="0.4", linestyle="--", linewidth=1.5)
+        ax.set(xscale="log", xlabel="iterations of lbfgs (log)", xticks=stops, xticklabels=stops)
+        ax.minorticks_off()
+    plotting.show(
+        figure,
+        "Left: the largest slope falls and crosses tol early; later it rises once. Right: at the "
+        "iteration where it has crossed tol, a dashed line, the test accuracy is still rising.",
+    )
+
+
+def show_mistakes_and_neighbours(dataset, places, predicted, neighbours):
+    """Show test images that k-NN gets wrong, each beside its nearest training images.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    places : int array of shape (n,)
+        Of the test images.
+    predicted : int array of shape (n,)
+        What k-NN answers.
+    neighbours : int array of shape (n, k)
+        The places of the training images that voted, nearest first.
+    """
+    ordinal = ["nearest", "2nd", "3rd", *(f"{rank}th" for rank in range(4, 100))]
+    truth = dataset.y_test[places]
+    images = np.hstack([dataset.x_test[places, None], dataset.x_train[neighbours]])
+    figure = plotting.digit_table(
+        images,
+        [f"a {label}, read as {answer} " for label, answer in zip(truth, predicted, strict=True)],
+        ["test image", *ordinal[: neighbours.shape[1]]],
+        "Mistakes of k-NN, and the images that voted",
+        captions=[["", *map(str, row)] for row in dataset.y_train[neighbours]],
+    )
+    plotting.show(
+        figure,
+        "Test digits that k-NN gets wrong, each beside its nearest training images. In the upper "
+        "rows no neighbour has the right class; in the lower rows the right class is outvoted.",
+        name="03_mistakes_neighbours",
+    )
+
+
+def show_shuffled(images, shuffled):
+    """Show images, and below them the same pixels in another order.
+
+    Parameters
+    ----------
+    images, shuffled : arrays of shape (n, h, w, 1), values in [0, 1]
+    """
+    plotting.show(
+        plotting.digit_table(np.stack([images, shuffled]), ["as drawn ", "shuffled "]),
+        "A row of digits, and below them the same pixels in another order: noise.",
+    )
+
+
+def show_costs(table):
+    """Show error, prediction time and memory of several models, one row for each.
+
+    Parameters
+    ----------
+    table : DataFrame; a row for each model, the most accurate first
+        With the columns ``test accuracy (%)``, ``prediction (ms per image)``, ``memory (MB)``.
+    """
+    panels = {"test error (%)": 100 - table["test accuracy (%)"]}
+    for what in ("prediction (ms per image)", "memory (MB)"):
+        panels[f"{what}, log scale"] = table[what]
+    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3), sharey=True)
+    for ax, (what, values) in zip(axes, panels.items(), strict=True):
+        ax.plot(values, table.index, "o", markersize=9)
+        ax.set(xscale="log" if "log" in what else "linear", xlabel=what)
+        ax.margins(0.15)
+        ax.minorticks_off()
+    axes[0].set_xlim(left=0)
+    axes[0].invert_yaxis()  # the most accurate model on top
+    figure.suptitle("The network is both accurate and small", x=0.01, ha="left", fontsize=12)
+    plotting.show(
+        figure,
+        "Three dot plots with one row for each model: test error, prediction time, memory. The "
+        "network has a small error and little memory; k-NN, the SVM and the forest need far more.",
+        name="03_costs",
+    )
+
+
+def show_confusions(matrices):
+    """Show the confusion matrices of four models on one colour scale.
+
+    Parameters
+    ----------
+    matrices : dict of str to int array of shape (classes, classes)
+        For each model; row = true class, column = predicted class.
+    """
+    most = max((counts - np.diag(counts.diagonal())).max() for counts in matrices.values())
+    figure, axes = plt.subplots(2, 2, figsize=(10, 10))
+    for ax, (name, counts) in zip(axes.flat, matrices.items(), strict=True):
+        wrong = counts.sum() - counts.trace()
+        plotting.confusion(ax, counts, f"{name}: {wrong:,} mistakes", most=most)
+    plotting.show(
+        figure,
+        "Four confusion matrices on one colour scale. Logistic regression has many bright cells, "
+        "among them 4 with 9 and 5 with 3. Of k-NN's columns, that of class 1 holds the most "
+        "mistakes: many digits are read as a 1. The network's matrix is the darkest.",
+    )
+
+
+def show_learning_curves(sizes, curves):
+    """Show the test accuracy of several models against the number of training images.
+
+    Parameters
+    ----------
+    sizes : int array of shape (n,)
+    curves : dict of str to array of shape (n,), shares of the test images that are right
+    """
+    figure, ax = plt.subplots(figsize=(7.5, 3.8))
+    percent = {name: 100 * np.asarray(curve) for name, curve in curves.items()}
+    title = f"The network leads already with {sizes[0]:,} images"
+    x_label, y_label = "training images (log scale)", "test accuracy (%)"
+    plotting.lines(ax, sizes, percent, x_label, y_label, title, label_at_end=False)
+    ax.set(xscale="log")
+    ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    ax.minorticks_off()
+    plotting.show(
+        figure,
+        "Test accuracy against the number of training images, from a few to all. The network "
+        "starts far above the others. k-NN starts last and overtakes logistic regression.",
+        name="03_learning_curves",
+    )

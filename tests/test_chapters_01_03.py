@@ -1,0 +1,438 @@
+"""Figures of the rooms 01 to 03: what is drawn, and that its words say no more than its values."""
+
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+from scipy import stats
+
+from helpers import plotting
+from helpers.chapters import chapter_01, chapter_02, chapter_03
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The figures that were shown, with their alt text and name."""
+    calls = []
+
+    def keep(figure, alt, name=None):
+        assert alt.endswith(".")
+        # alt text is compared between runs, so it holds no measured number
+        assert not re.search(r"\d[.,]\d|\d ?%", alt)
+        calls.append((figure, alt, name))
+
+    monkeypatch.setattr(plotting, "show", keep)
+    with plt.rc_context():
+        plotting.use_style()
+        yield calls
+    plt.close("all")
+
+
+@pytest.fixture
+def the_figure(shown):
+    """A function that returns the one figure that was shown."""
+
+    def one():
+        ((figure, _, _),) = shown
+        return figure
+
+    return one
+
+
+def images_of(figure):
+    return [image for ax in figure.axes for image in ax.images]
+
+
+def heights(ax):
+    return [bar.get_height() for bar in ax.patches]
+
+
+def same_colour(one, other):
+    return colors.to_rgb(one) == colors.to_rgb(other)
+
+
+# --- 01
+
+
+def test_examples_stand_in_the_column_of_their_class(the_figure):
+    images = RNG.random((2, 3, 8, 6, 1))
+    chapter_01.show_examples(images)
+    figure = the_figure()
+    assert [ax.get_title(loc="center") for ax in figure.axes[:3]] == ["0", "1", "2"]
+    assert np.array_equal(images_of(figure)[4].get_array(), images[1, 1, ..., 0])
+    assert figure.get_supxlabel() == "class y"
+
+
+def test_mean_images_have_their_share_above_them(the_figure):
+    means = RNG.random((2, 8, 6, 1))
+    chapter_01.show_mean_images(means, [0.25, 0.75])
+    figure = the_figure()
+    assert [ax.get_title(loc="center") for ax in figure.axes] == ["0: 25.0%", "1: 75.0%"]
+    assert np.array_equal(images_of(figure)[1].get_array(), means[1, ..., 0])
+
+
+def test_the_network_is_drawn_with_the_kind_and_the_shape_of_each_layer(shown):
+    from helpers.backend import keras
+
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(24, 3, activation="relu")(inputs)
+    x = keras.layers.MaxPooling2D(2)(x)
+    x = keras.layers.Flatten()(x)
+    model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
+    chapter_01.show_network(model)
+    ((figure, alt, name),) = shown
+    assert name == "01_network"
+    assert "image, convolution, pooling, flat vector, dense layer" in alt
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert [word for word in words if "×" in word or word.isdigit()] == [
+        "8 × 8 × 1",
+        "Conv2D\n3 × 3\nrelu",
+        "6 × 6 × 24",
+        "MaxPooling2D\n2 × 2",
+        "3 × 3 × 24",
+        "216",
+        "10",
+    ]
+    patches = figure.axes[0].patches
+    sheets = [same_colour(patch.get_facecolor(), plotting.COLOURS[0]) for patch in patches]
+    assert sum(sheets) == 3  # one sheet, and one more for every 12 channels
+    sides = [patch.get_width() for patch in patches]
+    assert sides[0] > sides[1] > sides[4]  # 8, 6 and 3 pixels
+
+
+def test_relu_and_softmax_are_bars_as_high_as_their_values(the_figure):
+    values = [np.array([1.0, -2.0]), np.array([1.0, 0.0]), np.array([0.9, 0.1])]
+    chapter_01.show_relu_and_softmax(*values)
+    axes = the_figure().axes
+    assert [heights(ax) for ax in axes] == [list(each) for each in values]
+    assert [ax.get_ylabel() for ax in axes] == ["logit z", "ReLU(z)", "softmax(z)"]
+
+
+def test_the_first_epoch_shows_single_batches_their_mean_and_the_validation_data(the_figure):
+    alone = {"accuracy": np.array([0.1, 0.5, 0.9, 1.0]), "loss": np.array([2.0, 1.0, 0.6, 0.1])}
+    means = {key: np.cumsum(a) / np.arange(1, 5) for key, a in alone.items()}
+    reports = [{key: means[key][i] for key in means} for i in range(4)]
+    chapter_01.show_first_epoch(reports, {"val_accuracy": [0.95], "val_loss": [0.2]})
+    for ax, key, end in zip(the_figure().axes, alone, (0.95, 0.2), strict=True):
+        batch, mean, validation = ax.lines
+        # the last batch is smaller than the others, so that its mean says something else
+        assert np.allclose(batch.get_ydata(), alone[key][:3])
+        assert np.allclose(mean.get_ydata(), means[key][:3])
+        assert (list(validation.get_xdata()), list(validation.get_ydata())) == ([3], [end])
+        assert validation.get_label().startswith("validation")
+        assert ax.get_ylabel() == key
+
+
+def test_epochs_are_counted_from_1_on_training_and_validation_data(the_figure):
+    history = {"accuracy": [0.9, 0.95, 1.0], "loss": [0.4, 0.3, 0.1]}
+    history |= {"val_accuracy": [0.92, 0.93, 0.94], "val_loss": [0.3, 0.2, 0.2]}
+    chapter_01.show_epochs(history)
+    for ax, key in zip(the_figure().axes, ("accuracy", "loss"), strict=True):
+        drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+        assert drawn == {"training": history[key], "validation": history[f"val_{key}"]}
+        assert list(ax.lines[0].get_xdata()) == [1, 2, 3]
+        assert ax.get_ylabel() == key
+
+
+def test_a_mistake_has_the_answer_before_the_label(the_figure):
+    mistakes = pd.DataFrame({"truth": [4, 7], "answer": [9, 1], "confidence": [0.9987, 0.5]})
+    images = RNG.random((2, 8, 6, 1))
+    chapter_01.show_surest_mistakes(images, mistakes)
+    figure = the_figure()
+    titles = [ax.get_title(loc="center") for ax in figure.axes]
+    assert titles == ["9, not 4\n99.87% sure", "1, not 7\n50.00% sure"]
+    assert np.array_equal(images_of(figure)[1].get_array(), images[1, ..., 0])
+
+
+def test_the_title_of_the_confusion_matrix_names_its_fullest_pair(the_figure):
+    counts = np.diag([50, 60, 70])
+    counts[2, 1], counts[1, 2] = 9, 4
+    chapter_01.show_confusion(counts)
+    (ax,) = the_figure().axes
+    assert ax.get_title(loc="left") == "Most often, a 2 is taken for a 1"
+    assert ax.collections[0].get_array().reshape(3, 3)[2, 1] == 9
+
+
+def test_filters_share_one_scale_with_red_for_positive_weights(the_figure):
+    filters = np.stack([np.full((3, 3), 0.5), np.full((3, 3), -0.25)])
+    chapter_01.show_filters(filters, [7, 3])
+    figure = the_figure()
+    positive, negative = images_of(figure)
+    assert np.all(positive.get_array() == 1)
+    assert np.all(negative.get_array() == -0.5)
+    red, _, blue, _ = positive.to_rgba(1.0)
+    assert red > blue
+    assert [ax.get_title(loc="center") for ax in figure.axes] == ["filter 7", "filter 3"]
+
+
+def test_each_filter_is_scaled_by_its_own_largest_answer(the_figure):
+    digits = RNG.random((2, 8, 6, 1))
+    maps = np.stack([np.full((6, 4, 2), [1.0, 20.0]), np.full((6, 4, 2), [4.0, 5.0])])
+    chapter_01.show_feature_maps(digits, maps, [7, 3])
+    drawn = [image.get_array() for image in images_of(the_figure())]
+    assert np.array_equal(drawn[0], digits[0, 1:-1, 1:-1, 0])
+    assert np.array_equal(drawn[3], digits[1, 1:-1, 1:-1, 0])
+    assert [picture.max() for picture in (drawn[1], drawn[2], drawn[4], drawn[5])] == [
+        0.25,
+        1,
+        1,
+        0.25,
+    ]
+
+
+def test_the_learning_rate_is_drawn_over_its_steps(the_figure):
+    chapter_01.show_learning_rate(np.array([0.0, 1.0, 0.5]))
+    (ax,) = the_figure().axes
+    assert list(ax.lines[0].get_ydata()) == [0, 1, 0.5]
+
+
+def test_originals_stand_above_their_altered_copies(the_figure):
+    originals, first, second = RNG.random((3, 2, 8, 6, 1))
+    chapter_01.show_augmentation(originals, [first, second])
+    figure = the_figure()
+    labels = [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()]
+    assert labels == ["original", "epoch 1", "epoch 2"]
+    drawn = images_of(figure)
+    assert np.array_equal(drawn[1].get_array(), originals[1, ..., 0])
+    assert np.array_equal(drawn[4].get_array(), second[0, ..., 0])
+
+
+def test_recipes_are_compared_by_the_medians_of_their_seeds(the_figure):
+    wrong = pd.DataFrame({"plain": [90, 100, 130], "longer": [60, 50, np.nan]})
+    chapter_01.show_recipes(wrong)
+    (ax,) = the_figure().axes
+    (bars,) = ax.lines
+    assert (list(bars.get_xdata()), list(bars.get_ydata())) == ([100, 55], [0, 1])
+    assert ax.get_title(loc="left") == "Median mistakes: from 100 to 55, same network"
+    dots = [collection.get_offsets() for collection in ax.collections]
+    assert sorted(dots[0][:, 0]) == [90, 100, 130]
+    assert np.all(dots[1][:, 1] == 1)
+
+
+# --- 02
+
+
+def test_shares_are_bars_as_long_as_their_part_of_the_sum(the_figure):
+    costs = pd.DataFrame({"parameters": [10, 30], "multiply-adds": [1200, 400]}, ["conv", "dense"])
+    chapter_02.show_shares(costs)
+    left, right = the_figure().axes
+    assert [bar.get_width() for bar in left.patches] == [25, 75]
+    assert [bar.get_width() for bar in right.patches] == [75, 25]
+    assert [text.get_text() for text in right.texts] == [" 1,200", " 400"]
+    assert right.get_title(loc="left") == "1,600 multiply-adds"
+    assert left.yaxis_inverted()  # the first layer on top
+
+
+def test_verdicts_have_their_sign_and_colour_in_their_square(the_figure):
+    tables = {"reference": [[0, 0], [0, 0]], "small": [[-1, 1], [0, 1]]}
+    chapter_02.show_verdicts(tables)
+    reference, small, *_, legend = the_figure().axes
+    assert [text.get_text() for text in small.texts] == ["−", "+", "", "+"]
+    assert reference.get_title(loc="left") == "reference: 0 significant"
+    assert small.get_title(loc="left") == "small: 3 significant"
+    # row = seed of the variant
+    assert (small.get_xlabel(), small.get_ylabel()) == ("seed of the reference", "seed of small")
+    mesh = small.collections[0]
+    assert np.array_equal(mesh.get_array().reshape(2, 2), tables["small"])
+    worse, none, better = mesh.to_rgba([-1, 0, 1])
+    expected = (plotting.COLOURS[1], (0.88, 0.88, 0.88), plotting.COLOURS[0])
+    for colour, other in zip((worse, none, better), expected, strict=True):
+        assert same_colour(colour, other)
+    words = [text.get_text() for text in legend.get_legend().get_texts()]
+    patches = legend.get_legend().get_patches()
+    said = {word[0]: patch.get_facecolor() for word, patch in zip(words, patches, strict=True)}
+    assert same_colour(said["−"], worse)
+    assert same_colour(said["+"], better)
+
+
+DIFFERENCE = pd.DataFrame({"better": [0.3, 0.5, 0.4], "same": [-0.2, 0.3, 0.0]})
+
+
+def by_place(ax):
+    """Return the interval, the mean and the dots of each row: the lines of an axis, by threes."""
+    lines = ax.lines[: 3 * (len(ax.lines) // 3)]
+    return [lines[i : i + 3] for i in range(0, len(lines), 3)]
+
+
+def check_intervals(ax, values, marked):
+    rows = by_place(ax)
+    assert len(rows) == values.shape[1]
+    for place, (name, (interval, mean, dots)) in enumerate(zip(values, rows, strict=True)):
+        column = values[name]
+        half = stats.t.ppf(0.975, len(column) - 1) * column.std(ddof=1) / np.sqrt(len(column))
+        expected = [column.mean() - half, column.mean() + half]
+        assert np.allclose(interval.get_xdata(), expected)
+        assert np.all(np.equal(interval.get_ydata(), place))
+        assert np.allclose(mean.get_xdata(), column.mean())
+        assert np.allclose(dots.get_xdata(), column)
+        colour = plotting.COLOURS[3] if name in marked else "0.5"
+        for line in (interval, mean, dots):
+            assert same_colour(line.get_color(), colour)
+    zero = ax.lines[-1]
+    assert list(zero.get_xdata()) == [0, 0]
+    assert [text.get_text() for text in ax.get_yticklabels()] == list(values)
+
+
+def test_differences_are_95_percent_intervals_and_those_found_are_orange(the_figure):
+    chapter_02.show_differences(DIFFERENCE, ["better"])
+    (ax,) = the_figure().axes
+    check_intervals(ax, DIFFERENCE, ["better"])
+    title = "Different from the reference over 3 seeds, after correction: 1 of 2"
+    assert ax.get_title(loc="left") == title
+
+
+def test_the_longer_training_stands_above_the_changes_in_orange(the_figure):
+    gain = pd.Series([0.6, 0.7, 0.9], name="6 epochs")
+    chapter_02.show_training_beside_changes(gain, DIFFERENCE, ["better"])
+    (ax,) = the_figure().axes
+    values = pd.concat([gain, DIFFERENCE], axis=1)
+    check_intervals(ax, values, ["6 epochs", "better"])
+    assert ax.yaxis_inverted()
+
+
+def test_every_run_stands_at_the_cost_of_its_network(the_figure):
+    costs = pd.DataFrame(
+        {"parameters": [900, 100, 500], "multiply-adds": [10, 30, 20]},
+        ["reference", "no_dense", "half_filters"],
+    )
+    accuracy = pd.DataFrame(
+        {"reference": [98.0, 99.0], "no_dense": [97.0, 98.0], "half_filters": [96.0, 97.5]}
+    )
+    chapter_02.show_accuracy_against_cost(costs, accuracy)
+    memory, work = the_figure().axes
+    assert memory.get_title(loc="left") == "Memory is scarce: no_dense, model 4"
+    assert work.get_title(loc="left") == "Work is scarce: reference"
+    for ax, what in ((memory, "parameters"), (work, "multiply-adds")):
+        assert ax.get_xlabel() == f"{what} (log scale)"
+        for place, name in enumerate(accuracy):
+            dots, bar = ax.lines[2 * place : 2 * place + 2]
+            assert np.all(dots.get_xdata() == costs[what][name])
+            assert list(dots.get_ydata()) == list(accuracy[name])
+            assert list(np.atleast_1d(bar.get_ydata())) == [accuracy[name].mean()]
+            assert dots.get_color() == bar.get_color()
+        beside = {text.get_text(): text.xy for text in ax.texts}
+        assert beside["reference"] == (costs[what]["reference"], 98.5)
+        assert beside["half_filters"] == (costs[what]["half_filters"], 97.5)  # above its dots
+
+
+def test_images_are_counted_by_the_runs_that_get_them_wrong(the_figure):
+    chapter_02.show_times_wrong(np.array([40, 10, 25]))
+    (ax,) = the_figure().axes
+    assert heights(ax) == [40, 10, 25]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in ax.patches] == [1, 2, 3]
+
+
+def test_images_wrong_in_every_run_stand_above_those_wrong_in_one(the_figure):
+    always, once = RNG.random((2, 8, 6, 1)), RNG.random((3, 8, 6, 1))
+    chapter_02.show_hard_images(always, once, ([4, 9], [1, 2, 3]))
+    axes = the_figure().axes
+    assert [ax.get_title(loc="center") for ax in axes] == ["4", "9", "", "1", "2", "3"]
+    assert [len(ax.images) for ax in axes] == [1, 1, 0, 1, 1, 1]
+    assert np.array_equal(axes[1].images[0].get_array(), always[1, ..., 0])
+    assert np.array_equal(axes[3].images[0].get_array(), once[0, ..., 0])
+
+
+# --- 03
+
+
+def test_the_title_names_the_best_k_of_the_curve(the_figure):
+    chapter_03.show_accuracy_over_k({1: 0.90, 3: 0.95, 5: 0.93})
+    (ax,) = the_figure().axes
+    assert "k = 3 is best" in ax.get_title(loc="left")
+    assert list(ax.lines[0].get_xdata()) == [1, 3, 5]
+    assert np.allclose(ax.lines[0].get_ydata(), [90, 95, 93])
+
+
+def test_weights_are_red_where_positive_on_one_scale_for_all_classes(the_figure):
+    pictures = np.stack([np.full((8, 6), weight) for weight in (0.5, -2.0, 1.0)])
+    chapter_03.show_weights(pictures)
+    drawn = [image for image in images_of(the_figure()) if image.get_array().shape == (8, 6)]
+    assert [float(image.get_array()[0, 0]) for image in drawn] == [0.5, -2, 1]
+    assert {image.get_clim() for image in drawn} == {(-2, 2)}
+    red, _, blue, _ = drawn[0].to_rgba(2.0)
+    assert red > blue
+
+
+def test_the_lines_of_tol_and_of_the_stop_stand_where_they_are(the_figure):
+    chapter_03.show_stops([1, 10, 50], [0.1, 0.02, 0.001], [70, 85, 90], tol=0.03, stopped=7)
+    slope, accuracy = the_figure().axes
+    curve, tol, stop = slope.lines
+    assert list(curve.get_ydata()) == [0.1, 0.02, 0.001]
+    assert list(tol.get_ydata()) == [0.03, 0.03]
+    assert list(stop.get_xdata()) == [7, 7]
+    assert [text.get_text() for text in slope.texts] == ["tol = 0.03"]
+    curve, stop = accuracy.lines
+    assert list(curve.get_ydata()) == [70, 85, 90]
+    assert list(stop.get_xdata()) == [7, 7]
+
+
+def test_neighbours_stand_beside_the_test_image_with_their_labels_below(the_figure, sample):
+    places, predicted = np.array([3, 8]), np.array([7, 1])
+    neighbours = np.array([[10, 20], [30, 40]])
+    chapter_03.show_mistakes_and_neighbours(sample, places, predicted, neighbours)
+    axes = the_figure().axes
+    for row in range(2):
+        first, *others = axes[3 * row : 3 * row + 3]
+        truth = sample.y_test[places[row]]
+        assert first.get_ylabel().strip() == f"a {truth}, read as {predicted[row]}"
+        assert np.array_equal(first.images[0].get_array(), sample.x_test[places[row], ..., 0])
+        assert first.get_xlabel() == ""
+        for ax, neighbour in zip(others, neighbours[row], strict=True):
+            assert np.array_equal(ax.images[0].get_array(), sample.x_train[neighbour, ..., 0])
+            assert ax.get_xlabel() == str(sample.y_train[neighbour])
+    titles = [ax.get_title(loc="center") for ax in axes[:3]]
+    assert titles == ["test image", "nearest", "2nd"]
+
+
+def test_shuffled_images_stand_below_the_originals(the_figure):
+    images, shuffled = RNG.random((2, 2, 8, 6, 1))
+    chapter_03.show_shuffled(images, shuffled)
+    drawn = images_of(the_figure())
+    assert np.array_equal(drawn[1].get_array(), images[1, ..., 0])
+    assert np.array_equal(drawn[2].get_array(), shuffled[0, ..., 0])
+
+
+def test_costs_are_drawn_as_errors_with_the_most_accurate_model_on_top(the_figure):
+    table = pd.DataFrame(
+        {
+            "test accuracy (%)": [99.0, 97.0],
+            "prediction (ms per image)": [0.1, 2.0],
+            "memory (MB)": [0.9, 188.0],
+        },
+        ["CNN", "k-NN"],
+    )
+    chapter_03.show_costs(table)
+    error, milliseconds, memory = the_figure().axes
+    assert list(error.lines[0].get_xdata()) == [1, 3]
+    assert list(milliseconds.lines[0].get_xdata()) == [0.1, 2]
+    assert list(memory.lines[0].get_xdata()) == [0.9, 188]
+    assert [ax.get_xscale() for ax in (error, milliseconds, memory)] == ["linear", "log", "log"]
+    assert list(error.lines[0].get_ydata()) == ["CNN", "k-NN"]
+    assert error.yaxis_inverted()
+
+
+def test_four_confusion_matrices_share_one_scale(the_figure):
+    matrices = {name: np.diag([5, 6]) for name in ("a", "b", "c", "d")}
+    matrices["b"] = np.array([[5, 1], [2, 6]])
+    matrices["d"] = np.array([[5, 0], [7, 6]])
+    chapter_03.show_confusions(matrices)
+    axes = the_figure().axes
+    assert {ax.collections[0].get_clim() for ax in axes} == {(0, 7)}
+    expected = ["a: 0 mistakes", "b: 3 mistakes", "c: 0 mistakes", "d: 7 mistakes"]
+    assert [ax.get_title(loc="left") for ax in axes] == expected
+    assert [text.get_text() for text in axes[1].texts] == ["5", "1", "2", "6"]
+
+
+def test_learning_curves_are_in_percent_over_the_sizes(the_figure):
+    chapter_03.show_learning_curves(np.array([50, 500]), {"CNN": [0.7, 0.9], "k-NN": [0.6, 0.95]})
+    (ax,) = the_figure().axes
+    drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+    assert drawn == {"CNN": [70, 90], "k-NN": [60, 95]}
+    assert "already with 50 images" in ax.get_title(loc="left")
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["50", "500"]
+    assert ax.get_xscale() == "log"
