@@ -310,14 +310,13 @@ def show_sharpened(cnn, lr, sharpened, power):
 
 def _histograms(panels, height):
     """Draw histograms side by side, on one log scale; `panels` maps a title to m(x)."""
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(0.8 + 2.7 * len(panels), height), sharey=True
-    )
-    for ax, (title, values) in zip(axes, panels.items(), strict=True):
+    size = (0.8 + 2.7 * len(panels), height)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
+    for ax, (title, values) in zip(axes.flat, panels.items(), strict=True):
         # a bin has its centre on 0.1, 0.12, …: no share of votes falls on an edge
         ax.hist(values, bins=np.arange(0.09, 1.02, 0.02), color=plotting.COLOURS[0])
         ax.set(yscale="log", xlim=(0, 1.03), xlabel="confidence m(x)", title=title)
-    axes[0].set_ylabel("test images (log scale)")
+    axes[0, 0].set_ylabel("test images (log scale)")
     return figure
 
 
@@ -333,8 +332,9 @@ def show_reliability(tables, gaps):
     gaps : dict of str to float, in [0, 1]
         The expected calibration error of each model, for the titles.
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(0.7 + 2.7 * len(tables), 3.5), sharey=True)
-    for ax, (name, table) in zip(axes, tables.items(), strict=True):
+    size = (0.7 + 2.7 * len(tables), 3.5)
+    figure, axes = plt.subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
+    for ax, (name, table) in zip(axes.flat, tables.items(), strict=True):
         _reliability(ax, table)
         ax.set_title(f"{name}:\nmean gap {gaps[name]:.1%}")
         ax.label_outer()
@@ -432,11 +432,16 @@ def show_no_digits(images, p, q05):
         For each model, the confidence that 95 % of the digits reach: a short black line.
     """
     figure, axes = plt.subplots(
-        2, len(images), figsize=(2.3 * len(images), 4.4), height_ratios=[1, 2.2], sharey="row"
+        2,
+        len(images),
+        figsize=(2.3 * len(images), 4.4),
+        height_ratios=[1, 2.2],
+        sharey="row",
+        squeeze=False,
     )
     aside = np.random.default_rng(0)  # dots at the same height are spread, to be seen
     for kind, top, bottom in zip(images, *axes, strict=True):
-        top.imshow(plotting.squeeze_digits(images[kind])[0], vmin=0, vmax=1)
+        top.imshow(plotting.squeeze_digits(images[kind])[0], cmap="gray", vmin=0, vmax=1)
         top.set_title(kind, loc="center")
         top.axis("off")
         for place, (model, answers) in enumerate(p[kind].items()):
@@ -454,7 +459,7 @@ def show_no_digits(images, p, q05):
     plotting.show(
         figure,
         "Five kinds of image, and the m(x) of four models. For noise, inverted and shuffled images "
-        "the dots lie well above one tenth; many pass the line that 95 % of digits pass. For the "
-        "black image k-NN is at 1, and the others are low.",
+        "the dots lie well above one tenth; many pass the line that nearly all digits pass. For "
+        "the black image k-NN is at 1, and the others are low.",
         name="04_no_digits",
     )

@@ -497,7 +497,7 @@ def _mosaic(ax, images):
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), constant_values=0.35)
     height, width = padded.shape[1:]
     mosaic = padded.reshape(10, 10, height, width).swapaxes(1, 2).reshape(10 * height, 10 * width)
-    ax.imshow(mosaic, vmin=0, vmax=1)
+    ax.imshow(mosaic, cmap="gray", vmin=0, vmax=1)
     for place in range(10):
         corner = (place * width - 0.5, place * height - 0.5)
         frame = {"fill": False, "edgecolor": plotting.COLOURS[1], "linewidth": 2}
