@@ -274,7 +274,7 @@ def show_confidences(m):
     m : dict of str to array of shape (n,), values in [0, 1]
         The confidences by the name of the model: ``"CNN"``, ``"LR"``, ``"k-NN, k = 5"`` …
     """
-    figure = _histograms({f"{name}:\n{_finding(name)}": values for name, values in m.items()}, 3.1)
+    figure = _histograms({f"{name}:\n{_finding(name)}": values for name, values in m.items()})
     plotting.show(
         figure,
         "Four histograms of m(x), counts on a log scale. The CNN has one high peak at 1, k-NN has "
@@ -299,8 +299,8 @@ def show_sharpened(cnn, lr, sharpened, power):
         The confidences m(x) of the CNN, of LR, and of LR to the `power`.
     power : float
     """
-    title = f"LR, to the power {power:g}: a peak for free"
-    figure = _histograms({"CNN": cnn, "LR": lr, title: sharpened}, 2.9)
+    title = f"LR, to the power {power:g}:\na peak for free"
+    figure = _histograms({"CNN": cnn, "LR": lr, title: sharpened})
     plotting.show(
         figure,
         "Three histograms of m(x). Logistic regression is spread; raised to a power it has the "
@@ -308,9 +308,9 @@ def show_sharpened(cnn, lr, sharpened, power):
     )
 
 
-def _histograms(panels, height):
+def _histograms(panels):
     """Draw histograms side by side, on one log scale; `panels` maps a title to m(x)."""
-    size = (0.8 + 2.7 * len(panels), height)
+    size = (0.7 + 2.7 * len(panels), 3.1)
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
     for ax, (title, values) in zip(axes.flat, panels.items(), strict=True):
         # a bin has its centre on 0.1, 0.12, …: no share of votes falls on an edge

@@ -406,8 +406,8 @@ def show_stall(trajectories, target, epsilon):
         The length of the gradient below which the stopping rule ends a walk.
     """
     figure, axes = _probability_and_slope(trajectories, target, "length of the gradient of p")
-    axes[0].set_title("From noise p climbs, from a real digit it stays")
-    axes[1].set_title("From a real digit, the ground is flat everywhere")
+    axes[0].set_title("From noise p climbs, from a digit it stays")
+    axes[1].set_title("From a digit, the ground is flat everywhere")
     axes[1].axhline(epsilon, color="black", linestyle="--", linewidth=1)
     axes[1].annotate(
         "ε", (0.98, epsilon), xycoords=("axes fraction", "data"), ha="right", va="bottom"
