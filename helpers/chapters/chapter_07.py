@@ -476,7 +476,7 @@ def show_matrices(tables):
         For each network: image i comes from the source i // 10 and goes to the class i % 10. The
         diagonal, which is drawn in an orange frame, holds the real sources.
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(5.1 * len(tables), 5.6), squeeze=False)
+    figure, axes = plt.subplots(1, len(tables), figsize=(5.1 * len(tables), 5.8), squeeze=False)
     for ax, (name, images) in zip(axes.flat, tables.items(), strict=True):
         _mosaic(ax, plotting.squeeze_digits(images))
         ax.set(xlabel="target class", title=name)
