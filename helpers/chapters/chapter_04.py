@@ -160,55 +160,170 @@ def _as_threshold(m, correct, share):
 # --- figures
 
 
-def reliability(ax, table, title):
-    """Draw a reliability diagram from the table of `confidence.reliability`.
-
-    The gray whiskers on the diagonal show chance: 95 % of a calibrated model's dots lie inside.
-    """
-    said = table["confidence"].clip(0, 1)
-    chance = 2 * np.sqrt(said * (1 - said) / table["count"])
-    ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
-    ax.errorbar(said, said, yerr=chance, fmt="none", ecolor="0.4", elinewidth=1.5, capsize=3)
-    ax.bar(
-        table["low"],
-        table["accuracy"],
-        width=table["high"] - table["low"],
-        align="edge",
-        color=plotting.COLOURS[0],
-        alpha=0.35,
-        edgecolor=plotting.COLOURS[0],
-    )
-    size = 8 + 120 * table["count"] / table["count"].sum()
-    ax.scatter(
-        table["confidence"],
-        table["accuracy"],
-        s=size,
-        color=plotting.COLOURS[0],
-        zorder=3,
-        clip_on=False,
-    )
-    ax.set(
-        xlim=(0, 1), ylim=(0, 1.02), xlabel="mean confidence m(x)", ylabel="accuracy", title=title
-    )
-    ax.set_aspect("equal")
-
-
-def confidence_strips(images, answers, marks, title):
-    """Draw one image of each kind, and below it how sure several models are of all of them.
+def show_confidences(m):
+    """Show how often each model is how sure: a histogram of m(x) for each.
 
     Parameters
     ----------
-    images : dict of str to array of shape (n, 28, 28) or (n, 28, 28, 1)
-        Images of each kind; the first one is drawn.
-    answers : dict of str to dict of str to array of shape (n, classes)
-        For each kind and model, the probabilities; their maxima m(x) are the dots.
-    marks : mapping of str to float
-        For each model, a level that is drawn as a short black line.
-    title : str
+    m : dict of str to array of shape (n,), values in [0, 1]
+        The confidences by the name of the model: ``"CNN"``, ``"LR"``, ``"k-NN, k = 5"`` …
+    """
+    figure = _histograms({f"{name}:\n{_finding(name)}": values for name, values in m.items()})
+    plotting.show(
+        figure,
+        "Four histograms of m(x), counts on a log scale. The CNN has one high peak at 1, k-NN has "
+        "separate spikes at multiples of 1/k, logistic regression fills the whole range. The shape "
+        "comes from how a model makes its probability.",
+    )
 
-    Returns
-    -------
-    matplotlib Figure
+
+def _finding(name):
+    """Say what the histogram of a model shows; the k of k-NN stands at the end of its name."""
+    if name.startswith("k-NN"):
+        return f"multiples of 1/{name.split()[-1]}"
+    return {"CNN": "one peak at 1", "LR": "spread out"}[name]
+
+
+def show_sharpened(cnn, lr, sharpened, power):
+    """Show that a power of its probabilities gives LR the peak of the CNN.
+
+    Parameters
+    ----------
+    cnn, lr, sharpened : arrays of shape (n,), values in [0, 1]
+        The confidences m(x) of the CNN, of LR, and of LR to the `power`.
+    power : float
+    """
+    title = f"LR, to the power {power:g}:\na peak for free"
+    figure = _histograms({"CNN": cnn, "LR": lr, title: sharpened})
+    plotting.show(
+        figure,
+        "Three histograms of m(x). Logistic regression is spread; raised to a power it has the "
+        "CNN's peak at 1. Anybody can make a peaked histogram.",
+    )
+
+
+def _histograms(panels):
+    """Draw histograms side by side, on one log scale; `panels` maps a title to m(x)."""
+    size = (0.7 + 2.7 * len(panels), 3.1)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
+    for ax, (title, values) in zip(axes.flat, panels.items(), strict=True):
+        # a bin has its centre on 0.1, 0.12, …: no share of votes falls on an edge
+        ax.hist(values, bins=np.arange(0.09, 1.02, 0.02), color=plotting.COLOURS[0])
+        ax.set(yscale="log", xlim=(0, 1.03), xlabel="confidence m(x)", title=title)
+    axes[0, 0].set_ylabel("test images (log scale)")
+    return figure
+
+
+def show_reliability(tables, gaps):
+    """Show whether models are right as often as they say: a reliability diagram for each.
+
+    The gray whiskers on the diagonal show chance: 95 % of a calibrated model's dots lie inside.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        What `helpers.confidence.reliability` gives, by the name of the model.
+    gaps : dict of str to float, in [0, 1]
+        The expected calibration error of each model, for the titles.
+    """
+    size = (0.7 + 2.7 * len(tables), 3.5)
+    figure, axes = plt.subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
+    for ax, (name, table) in zip(axes.flat, tables.items(), strict=True):
+        _reliability(ax, table)
+        ax.set_title(f"{name}:\nmean gap {gaps[name]:.1%}")
+        ax.label_outer()
+    plotting.show(
+        figure,
+        "Four reliability diagrams, accuracy against confidence. The CNN's large dot lies on the "
+        "diagonal, at 1. k-NN with unanimous votes lies a little below it and with fewer votes "
+        "above. Logistic regression lies above it where it is fairly sure. No model is exactly "
+        "honest.",
+        name="04_reliability",
+    )
+
+
+def _reliability(ax, table):
+    said, found, count = (table[column] for column in ("confidence", "accuracy", "count"))
+    honest = said.clip(0, 1)  # a mean of float32 may come out above 1
+    chance = 2 * np.sqrt(honest * (1 - honest) / count)
+    ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+    ax.errorbar(honest, honest, yerr=chance, fmt="none", ecolor="0.4", elinewidth=1.5, capsize=3)
+    blue, width = plotting.COLOURS[0], table["high"] - table["low"]
+    ax.bar(table["low"], found, width, align="edge", color=blue, alpha=0.35, edgecolor=blue)
+    ax.scatter(said, found, s=8 + 120 * count / count.sum(), color=blue, zorder=3, clip_on=False)
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mean confidence m(x)", ylabel="accuracy")
+    ax.set_aspect("equal")
+
+
+def show_doubted(images, labels, p, doubted):
+    """Show the ten images that the CNN doubts most, and the ten that LR doubts most.
+
+    Parameters
+    ----------
+    images : array of shape (n, h, w, 1), values in [0, 1]
+    labels : int array of shape (n,)
+    p : dict of str to array of shape (n, classes)
+        The probabilities of the models ``"CNN"`` and ``"LR"``; others are ignored.
+    doubted : dict of str to int array
+        For each of the two, the places of its least sure images, the least sure one first.
+    """
+    places = np.concatenate([doubted[name][:10] for name in ("CNN", "LR")])
+    asked = np.concatenate([p[name][doubted[name][:10]] for name in ("CNN", "LR")])
+    said = asked.argmax(axis=1)
+    titles = [
+        f"{label}→{answer}  {m:.2f}"
+        for label, answer, m in zip(labels[places], said, asked.max(axis=1), strict=True)
+    ]
+    figure = plotting.digit_grid(
+        images[places],
+        titles,
+        wrong=said != labels[places],
+        title="The CNN doubts odd digits (above), LR doubts clear ones too (below)",
+    )
+    plotting.show(
+        figure,
+        "Ten digits that the CNN doubts most, and ten that logistic regression doubts most. The "
+        "CNN's are badly written, also for us; several of the others are clear digits.",
+    )
+
+
+def show_refusal(kept, accuracies):
+    """Show what models gain when they may refuse the images that they doubt.
+
+    Parameters
+    ----------
+    kept : array of shape (n,), rising to 1
+        The share of the images that is kept.
+    accuracies : dict of str to array of shape (n,)
+        The accuracy on the images kept; one model is the ``"CNN"``.
+    """
+    figure, ax = plt.subplots(figsize=(7.5, 3.8))
+    title = "Refusing the doubtful images helps all three; the CNN stays ahead"
+    plotting.lines(ax, 100 * kept, accuracies, "images kept (%)", "accuracy", title)
+    low = 100 * kept[0]
+    ax.set(xlim=(low - 1, 109), xticks=np.linspace(low, 100, 6))
+    unrefused = accuracies["CNN"][-1]
+    ax.hlines(unrefused, low - 1, 100, color="0.5", linewidth=1, linestyle="--")
+    plotting.show(
+        figure,
+        "Accuracy on the images kept, against their share. All curves rise as images are refused. "
+        "The CNN is above the others and soon close to 1; logistic regression must refuse many "
+        "images to reach the CNN's accuracy on all of them; k-NN stops rising.",
+        name="04_refusal",
+    )
+
+
+def show_no_digits(images, p, q05):
+    """Show how sure models are of images that are no digits, one strip of dots for each.
+
+    Parameters
+    ----------
+    images : dict of str to array of shape (n, h, w, 1), values in [0, 1]
+        Images of each kind; the first one is drawn.
+    p : dict of str to dict of str to array of shape (n, classes)
+        For each kind and model, the probabilities; their maxima m(x) are the dots.
+    q05 : mapping of str to float
+        For each model, the confidence that 95 % of the digits reach: a short black line.
     """
     figure, axes = plt.subplots(
         2,
@@ -220,18 +335,25 @@ def confidence_strips(images, answers, marks, title):
     )
     aside = np.random.default_rng(0)  # dots at the same height are spread, to be seen
     for kind, top, bottom in zip(images, *axes, strict=True):
-        top.imshow(plotting.squeeze_digits(images[kind])[0], vmin=0, vmax=1)
+        top.imshow(plotting.squeeze_digits(images[kind])[0], cmap="gray", vmin=0, vmax=1)
         top.set_title(kind, loc="center")
         top.axis("off")
-        for place, (model, p) in enumerate(answers[kind].items()):
-            m = p.max(axis=1)
+        for place, (model, answers) in enumerate(p[kind].items()):
+            m = answers.max(axis=1)
             x = place + aside.uniform(-0.25, 0.25, len(m)) * (len(m) > 1)
             size, alpha = (8, 0.35) if len(m) > 1 else (40, 1)
             bottom.scatter(x, m, s=size, alpha=alpha, color=plotting.COLOURS[place], linewidths=0)
-            bottom.hlines(marks[model], place - 0.4, place + 0.4, color="black", linewidth=1.5)
-        names = [model.replace(", ", "\n").replace(" = ", "=") for model in answers[kind]]
+            bottom.hlines(q05[model], place - 0.4, place + 0.4, color="black", linewidth=1.5)
+        names = [model.replace(", ", "\n").replace(" = ", "=") for model in p[kind]]
         bottom.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1.04))
         bottom.tick_params(axis="x", length=0, labelsize=9)
     axes[1, 0].set_ylabel("confidence m(x)")
+    title = "No model says “this is no digit”. Black lines: 95 % of the digits reach them"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
-    return figure
+    plotting.show(
+        figure,
+        "Five kinds of image, and the m(x) of four models. For noise, inverted and shuffled images "
+        "the dots lie well above one tenth; many pass the line that nearly all digits pass. For "
+        "the black image k-NN is at 1, and the others are low.",
+        name="04_no_digits",
+    )

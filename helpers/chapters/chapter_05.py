@@ -266,58 +266,320 @@ def _along_rows(trace, level):
 
 # --- figures
 
+FLOOR = 1e-10  # the number inside the logarithm of the log loss
+ORANGE = plotting.COLOURS[1]
 
-def line_panels(panels, x, x_label, y_label):
-    """Draw the same curves under several conditions, side by side.
+
+def show_stall(trajectories, target, epsilon):
+    """Show that climbing p stalls on a real digit: p and the length of its gradient.
 
     Parameters
     ----------
-    panels : dict of str to dict of str to array of shape (n,)
-        For each condition, the title of its panel, the named curves of `lines`.
-    x : array of shape (n,)
-    x_label, y_label : str
-
-    Returns
-    -------
-    matplotlib Figure
+    trajectories : dict of str to array of shape (steps, 2)
+        For each start, p of the target and the length of the gradient before every step.
+    target : int
+        The class that was climbed to.
+    epsilon : float
+        The length of the gradient below which the stopping rule ends a walk.
     """
-    size = (4.75 * len(panels), 3.5)
-    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
-    for ax, (title, curves) in zip(axes.flat, panels.items(), strict=True):
-        plotting.lines(ax, x, curves, x_label, "", title, label_at_end=False)
+    figure, axes = _probability_and_slope(trajectories, target, "length of the gradient of p")
+    axes[0].set_title("From noise p climbs, from a digit it stays")
+    axes[1].set_title("From a digit, the ground is flat everywhere")
+    axes[1].axhline(epsilon, color="black", linestyle="--", linewidth=1)
+    axes[1].annotate(
+        "ε", (0.98, epsilon), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+    )
+    plotting.show(
+        figure,
+        "Two panels with log axes, two curves in each. From noise, p climbs to nearly one within a "
+        "few steps. From a real digit it stays many powers of ten below, and so does the length of "
+        "the gradient: a stall.",
+    )
+
+
+def show_repair(trajectories, target):
+    """Show that the log loss climbs where the naive step stalls.
+
+    Parameters
+    ----------
+    trajectories : dict of str to array of shape (steps, 2)
+        For each kind of step, from one start: p of the target and the length of the gradient.
+    target : int
+    """
+    figure, axes = _probability_and_slope(
+        trajectories, target, "length of the gradient of the loss"
+    )
+    axes[0].set_title("The same digit now climbs to p of almost 1")
+    axes[1].set_title("Steep from the floor up to p near 1")
+    axes[0].axhline(FLOOR, color="black", linestyle="--", linewidth=1)
+    axes[0].annotate(
+        "floor of the logarithm, $10^{-10}$",
+        (0.98, 1.6 * FLOOR),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+    )
+    plotting.show(
+        figure,
+        "Two panels with log axes, two curves in each, both from the same real digit. With the log "
+        "loss, p climbs over many powers of ten to almost one. The naive walk stays flat at the "
+        "bottom. The gradient of the log loss is long between its floor and p near one.",
+    )
+
+
+def _probability_and_slope(trajectories, target, slope):
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4))
+    for ax, column, label in zip(axes, (0, 1), (f"p of class {target}", slope), strict=True):
+        for name, trajectory in trajectories.items():
+            ax.semilogy(trajectory[:, column], label=name)
+        ax.set(xlabel="step", ylabel=label)
+    axes[0].legend(frameon=False)
+    return figure, axes
+
+
+def show_film_strips(runs, source, target):
+    """Show two inversions step by step: from noise, and from one real digit.
+
+    Parameters
+    ----------
+    runs : dict of str to Inversion
+        Those from ``"noise"`` and from ``"real"`` starts, of 100 images each; image i began at
+        the source i // 10 and goes to i % 10. They keep an odd number of frames.
+    source, target : int
+        The pair to show.
+    """
+    place = 10 * source + target
+    kept = len(runs["real"].frames)
+    steps = np.linspace(0, len(runs["real"].trace) - 1, kept).round().astype(int)
+    figure = plotting.digit_table(
+        np.stack([runs[name].frames[::2, place] for name in ("noise", "real")]),
+        row_labels=["noise", f"a real {source}"],
+        column_labels=[str(step) for step in steps[::2]],
+        columns="steps taken",
+        title=f"Two walks towards class {target}",
+    )
+    plotting.show(
+        figure,
+        f"Two film strips. The real {source} changes little at first, then bright strokes of class "
+        f"{target} grow over it. The noise stays noise, with darker and brighter curves in it.",
+    )
+
+
+def show_matrix(images):
+    """Show what became of ten real digits on their way to all ten classes.
+
+    Parameters
+    ----------
+    images : array of shape (100, h, w, 1), values in [0, 1]
+        Image i comes from the source i // 10 and goes to the class i % 10. The diagonal, drawn in
+        an orange frame, holds the real sources.
+    """
+    images = plotting.squeeze_digits(images)
+    figure = plotting.digit_table(
+        images.reshape(10, 10, *images.shape[1:]),
+        list("0123456789"),
+        list("0123456789"),
+        title="The network is certain of the class of every column",
+        rows="real source image (orange frame)",
+        columns="target class",
+    )
+    for ax in figure.axes[:100:11]:
+        ax.spines[:].set(visible=True, color=ORANGE, linewidth=3)
+    plotting.show(
+        figure,
+        "Ten by ten images. Each row starts from one real digit, each column asks for one class. "
+        "Some columns show the target to a human eye, many images are the old digit under new "
+        "scribbles.",
+        name="05_matrix",
+    )
+
+
+def show_film(frames, source):
+    """Show one real digit on its way to all ten classes, as an animation.
+
+    Parameters
+    ----------
+    frames : array of shape (frames, 10, h, w, 1), values in [0, 1]
+    source : int
+        The class of the digit.
+    """
+    plotting.animate(
+        frames,
+        f"An animation of ten copies of one real {source}. Each grows bright strokes of another "
+        f"digit, from zero to nine, over the strokes of the {source}.",
+        name="05_film",
+        columns=5,
+        milliseconds=120,
+    )
+
+
+def show_slopes(slopes):
+    """Show how long the two gradients are, against p: one dot for each start.
+
+    Parameters
+    ----------
+    slopes : dict of str to array of shape (3, n)
+        For each kind of start: p of the target, the length of the gradient of p, and that of the
+        gradient of the log loss.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4), sharex=True)
+    for name, (p, of_p, of_loss) in slopes.items():
+        axes[0].loglog(p, of_p, ".", label=name)
+        axes[1].loglog(p, of_loss, ".", label=name)
+    axes[0].set(ylabel="length of ∇p", title="The slope of p is proportional to p")
+    axes[1].set(ylabel="length of ∇L", title="∇L: steep from the floor up to p near 1")
+    axes[1].axvline(FLOOR, color="black", linestyle="--", linewidth=1)
+    axes[1].text(1.6 * FLOOR, axes[1].get_ylim()[0] * 2, "floor, $10^{-10}$")
+    axes[0].legend(frameon=False)
+    figure.supxlabel("p of the target at the start (log scale)", fontsize=11)
+    plotting.show(
+        figure,
+        "Two scatter plots on log axes. The gradient of p lies on a straight line: it shrinks with "
+        "p. The gradient of the log loss keeps its length from its floor up to p near one only.",
+    )
+
+
+def show_agreement(curves, max_steps):
+    """Show how many images each judge takes for their target, along the walks.
+
+    Parameters
+    ----------
+    curves : dict of str to dict of str to array of shape (n,), values in [0, 1]
+        For each kind of start, the title of its panel, and for each judge: the share at evenly
+        spaced steps.
+    max_steps : int
+        Where the last one stands; the first stands at the start.
+    """
+    size = (4.75 * len(curves), 3.5)
+    figure, axes = plt.subplots(1, len(curves), figsize=size, sharey=True, squeeze=False)
+    for ax, (title, shares) in zip(axes.flat, curves.items(), strict=True):
+        steps = np.linspace(0, max_steps, len(next(iter(shares.values()))))
+        plotting.lines(ax, steps, shares, "steps taken", "", title, label_at_end=False)
         if ax is not axes[0, -1]:
             ax.get_legend().remove()
-    axes[0, 0].set_ylabel(y_label)
-    return figure
+    axes[0, 0].set_ylabel("agreement")
+    plotting.show(
+        figure,
+        "Share of images taken for their target against the steps, from noise and from real "
+        "digits. The network itself is convinced first, the second CNN later, the MLP last or "
+        "never.",
+        name="05_judges",
+    )
 
 
-def walks(ways, what, titles, short=None):
-    """Draw the probability and the length of the gradient along walks, on log axes.
+def show_differences(stopped, walked, pairs, stop_at):
+    """Show what was added and removed: stopped early, and after all steps.
 
     Parameters
     ----------
-    ways : dict of str to array of shape (steps, 2)
-        For each walk, p of the target and the length of the gradient before every step.
-    what : sequence of 2 str
-        The names of the two vertical axes.
-    titles : sequence of 2 str
-        The findings.
-    short : float, optional
-        The length below which a walk stops: a dashed line.
-
-    Returns
-    -------
-    matplotlib Figure
+    stopped, walked : Inversion
+        From the same 100 starts; image i began at the source i // 10.
+    pairs : sequence of int
+        Which images to show.
+    stop_at : float, in (0, 1]
+        Where `stopped` stopped.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4))
-    for ax, column, label, title in zip(axes, (0, 1), what, titles, strict=True):
-        for name, way in ways.items():
-            ax.semilogy(way[:, column], label=name)
-        ax.set(xlabel="step", ylabel=label, title=title)
-    if short:
-        axes[1].axhline(short, color="black", linestyle="--", linewidth=1)
-        axes[1].annotate(
-            "ε", (0.98, short), xycoords=("axes fraction", "data"), ha="right", va="bottom"
-        )
-    axes[0].legend(frameon=False)
-    return figure
+    steps = len(walked.trace) - 1
+    start, early, late = (x[pairs] for x in (walked.start, stopped.images, walked.images))
+    figure = plotting.digit_table(
+        np.stack([start, early, early - start, late, late - start]),
+        ["source", f"stopped at {stop_at:g}", "difference", f"{steps} steps", "difference"],
+        [f"{pair // 10} → {walked.targets[pair]}" for pair in pairs],
+        title=f"Stopped at {stop_at:g}, little has changed; after {steps} steps, much has",
+        signed=[False, False, True, False, True],
+    )
+    plotting.show(
+        figure,
+        "Digits in columns. Stopped early, most still look like the source, and the pattern of "
+        "changed pixels is pale. After all steps, strong strokes are added and others removed.",
+        name="05_differences",
+    )
+
+
+def show_step_sizes(runs):
+    """Show p along the walks, for a learning rate that is too small, right, and too large.
+
+    Parameters
+    ----------
+    runs : dict of float to Inversion
+        Three learning rates, from the smallest to the largest, and what they led to.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.2), sharey=True)
+    words = ("too small", "right", "too large")
+    for ax, (rate, run), word in zip(axes, runs.items(), words, strict=True):
+        ax.plot(run.trace, color=plotting.COLOURS[0], linewidth=1, alpha=0.7)
+        ax.set(xlabel="step", title=f"η = {rate:g}: {word}")
+    axes[0].set_ylabel("p of the target")
+    plotting.show(
+        figure,
+        "Ten trajectories of p for each of three learning rates. Too small: p hardly leaves zero. "
+        "Right: p rises to one and stays. Too large: p jumps up and down until the end.",
+    )
+
+
+def show_images_by_rate(runs):
+    """Show what several learning rates made of the same images.
+
+    Parameters
+    ----------
+    runs : dict of float to Inversion
+        From the smallest to the largest learning rate, all from the same starts.
+    """
+    first = next(iter(runs.values()))
+    figure = plotting.digit_table(
+        np.stack([first.start, *(run.images for run in runs.values())]),
+        ["source", *(f"η = {rate:g}" for rate in runs)],
+        [f"→ {target}" for target in first.targets],
+        title=f"After {len(first.trace) - 1} steps: the larger η, the less is left of the source",
+    )
+    plotting.show(
+        figure,
+        "Rows of ten images, the sources above. With the smallest rate they look unchanged. Then "
+        "strokes of the target appear. With the largest rate, black and white blocks cover "
+        "everything.",
+    )
+
+
+def show_ten_starts(runs, target):
+    """Show ten noise images and ten real digits, and what one target made of them.
+
+    Parameters
+    ----------
+    runs : dict of str to Inversion
+        Those from ``"noise"`` and from ``"real"`` starts.
+    target : int
+        The class that all of them went to.
+    """
+    rows, labels = [], []
+    for name in ("noise", "real"):
+        run, own = runs[name], runs[name].targets == target
+        rows += [run.start[own], run.images[own]]
+        labels += [name, f"{len(run.trace) - 1} steps"]
+    title = "Ten starts, one target: ten different images"
+    plotting.show(
+        plotting.digit_table(np.stack(rows), labels, title=title),
+        "Four rows of ten images. Ten noise images and ten real digits, and below each what became "
+        f"of it on the way to class {target}. Curves of this class return in many, but no two "
+        "images are the same.",
+    )
+
+
+def show_blind_test(images):
+    """Show ten inverted images without their targets, to be read aloud.
+
+    Parameters
+    ----------
+    images : array of shape (10, h, w, 1), values in [0, 1]
+    """
+    figure = plotting.digit_grid(
+        images,
+        [f"image {place}" for place in range(1, len(images) + 1)],
+        columns=5,
+        title="Which digits are these? The network has no doubt",
+    )
+    figure.set_size_inches(9.5, 4.6)
+    plotting.show(
+        figure,
+        "Ten images of bright strokes on black, numbered and without labels. A few resemble a "
+        "digit, others could be anything. The network is certain of all of them.",
+        name="05_blind_test",
+    )

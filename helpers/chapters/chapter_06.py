@@ -1,5 +1,6 @@
 """Exercises of 06: the direction of k-NN inversion, whom to follow, the mask, the soft loss."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy import special
 
@@ -192,19 +193,93 @@ def _naive(d2, labels, target, tau, logits=lambda d2, t: -d2 / t, finish=lambda 
 # --- figures
 
 
-def compare_inversions(groups, title):
-    """Draw starts, and under each what several inversions made of it, with the final p.
+def show_staircase(t, knn, cnn, k, source, target):
+    """Show p along a straight line of images: k-NN climbs in jumps, the CNN smoothly.
+
+    Parameters
+    ----------
+    t : array of shape (n,), values in [0, 1]
+        The share of the way from the first image to the last.
+    knn, cnn : arrays of shape (n,), values in [0, 1]
+        The probability that each classifier gives to the target.
+    k : int
+        The neighbours that vote.
+    source, target : int
+        The classes of the first and of the last image.
+    """
+    figure, ax = plt.subplots(figsize=(7, 3.4))
+    ax.step(t, knn, where="mid", label=f"k-NN, k = {k}")
+    ax.plot(t, cnn, label="CNN")
+    ax.legend(frameon=False)
+    ax.set(xlabel=f"t, share of the way from a real {source} to a real {target}")
+    ax.set(ylabel=f"$p_{{{target}}}(x)$")
+    ax.set_title("k-NN climbs in jumps and has no slope between them")
+    plotting.show(
+        figure,
+        "Two curves from 0 up to nearly 1. The CNN's is a smooth S. That of k-NN is a staircase: "
+        "flat pieces, and jumps of one vote. On a flat piece no small change raises p.",
+    )
+
+
+def show_walk(trajectory, p, source, target):
+    """Show one image on its way, with its p.
+
+    Parameters
+    ----------
+    trajectory : array of shape (steps + 1, 1, h, w, 1), values in [0, 1]
+    p : array of shape (steps + 1,), values in [0, 1]
+        The share of the votes for the target, at each of these images.
+    source, target : int
+        The class of the first image, and the one that it is to become.
+    """
+    shown = np.linspace(0, len(trajectory) - 1, 8).round().astype(int)
+    figure = plotting.digit_table(
+        trajectory[shown].swapaxes(0, 1),
+        column_labels=[f"step {step}\np = {p[step]:.1f}" for step in shown],
+        title=f"A real {source} follows its neighbours of class {target}: "
+        f"p goes from {p[0]:.1f} to {p[-1]:.1f}",
+    )
+    plotting.show(
+        figure,
+        f"Eight images of one walk. The first is a real {source}. Its strokes change little, some "
+        f"gray pixels appear beside them, and the last image counts as class {target} for k-NN.",
+    )
+
+
+def show_search_time(sizes, knn, cnn):
+    """Show that the search pays for every training image, and the CNN for none.
+
+    Parameters
+    ----------
+    sizes : array of shape (n,)
+        Training images in the index.
+    knn : array of shape (n,), milliseconds
+        The time of one search for 100 noise images, by the size of the index.
+    cnn : float, milliseconds
+        The time of a whole step of the CNN for as many images.
+    """
+    figure, ax = plt.subplots(figsize=(6.5, 3.4))
+    ax.plot(sizes, knn, marker="o", label="k-NN: search")
+    ax.axhline(cnn, color=plotting.COLOURS[1], label="CNN: whole step")
+    ax.set(xlabel="training images in the index", ylabel="milliseconds for 100 noise images")
+    ax.set_ylim(0)
+    ax.set_title("The search pays for every training image, the CNN for none")
+    ax.legend(frameon=False)
+    plotting.show(
+        figure,
+        "Time against the number of training images. The search rises with them; a step of the CNN "
+        "is a flat line. More data makes k-NN slower.",
+    )
+
+
+def show_side_by_side(groups):
+    """Show starts, and under each what several inversions made of it, with the final p.
 
     Parameters
     ----------
     groups : dict of str to (dict of str to Inversion, array of int)
         Name of the starts -> the runs that began there, by the name of their row, and which of
         their images to show. The targets of the columns are the same in every group.
-    title : str
-
-    Returns
-    -------
-    matplotlib Figure
     """
     rows = []
     for start, (runs, places) in groups.items():
@@ -215,5 +290,43 @@ def compare_inversions(groups, title):
             p = [f"{value:.2f}" for value in run.probability[places]]
             rows.append((name, run.images[places], p))
     labels, images, captions = zip(*rows, strict=True)
-    column_labels = [f"to {target}" for target in targets]
-    return plotting.digit_table(np.stack(images), labels, column_labels, title, captions=captions)
+    title = "p is high under nearly every image, whether or not it shows a digit"
+    columns = [f"to {target}" for target in targets]
+    figure = plotting.digit_table(np.stack(images), labels, columns, title, captions=captions)
+    plotting.show(
+        figure,
+        "Ten real digits and ten noise images, each with what k-NN and the CNN made of it, and p. "
+        "From real digits, k-NN lays a gray target over the start, and the CNN cuts and adds "
+        "strokes. From noise, k-NN's images stay noise, and the CNN draws strokes into it.",
+        name="06_side_by_side",
+    )
+
+
+def show_makers(runs, sources, places):
+    """Show what several classifiers made of the same real digits.
+
+    Parameters
+    ----------
+    runs : dict of str to Inversion
+        By the name of the maker, all from the same starts and with the same targets.
+    sources : int array of shape (n,)
+        The class of each start.
+    places : int array
+        Which images to show.
+    """
+    targets = next(iter(runs.values())).targets
+    title = "Soft votes and the robust CNN draw the target"
+    title += "; soft votes keep a gray shadow of the source"
+    figure = plotting.digit_table(
+        np.stack([run.images[places] for run in runs.values()]),
+        list(runs),
+        [f"{sources[place]} → {targets[place]}" for place in places],
+        title,
+    )
+    plotting.show(
+        figure,
+        "Rows of ten images, made from real digits. Hard votes: two digits, in gray. Soft votes: a "
+        "bright target, often with a gray shadow of the source. CNN: scribbles over the source. "
+        "Robust CNN: the target in bold strokes, in part with smudges.",
+        name="06_four_makers",
+    )

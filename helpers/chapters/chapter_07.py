@@ -219,40 +219,156 @@ def _of_the_table(errors, targets, axis, cover=True):
 # --- figures
 
 
-def matrices(tables, title):
-    """Draw tables of ten by ten digits side by side: rows are sources, columns are targets.
+def show_from_black(runs):
+    """Show what one and the same walk from black makes of several networks.
 
     Parameters
     ----------
-    tables : dict of str to array of shape (100, 28, 28) or (100, 28, 28, 1), values in [0, 1]
-        The source of image i is i // 10, its target i % 10. The diagonal, which is drawn in an
-        orange frame, holds the real sources.
-    title : str
-        The finding.
-
-    Returns
-    -------
-    matplotlib Figure
+    runs : dict of str to Inversion
+        By the name of the network. Of each target, the first image is drawn.
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(5.1 * len(tables), 5.6), squeeze=False)
-    side = 30  # a digit and a margin of one pixel around it
-    centres = side * np.arange(10) + side / 2 - 0.5
+    plotting.show(
+        _one_of_each_target(runs, "The same walk from black, on three networks"),
+        "Three rows of ten images, one for each digit. The plain network draws pale tangles, the "
+        "noisy one rough digits in part, the robust one bold strokes of nearly every digit.",
+        name="07_three_networks",
+    )
+
+
+def show_from_noise(runs):
+    """Show what the same walk makes of noise; see `show_from_black`."""
+    plotting.show(
+        _one_of_each_target(runs, "From noise: strokes, with the noise between them"),
+        "Three rows of ten images that began as noise. Gray patches everywhere; on the robust "
+        "network bright strokes of many targets stand out of them.",
+    )
+
+
+def _one_of_each_target(runs, title):
+    targets, firsts = np.unique(next(iter(runs.values())).targets, return_index=True)
+    images = np.stack([run.images[firsts] for run in runs.values()])
+    return plotting.digit_table(images, list(runs), [f"to {target}" for target in targets], title)
+
+
+def show_matrices(tables):
+    """Show ten real digits on their way to the others, on two networks side by side.
+
+    Parameters
+    ----------
+    tables : dict of str to array of shape (100, h, w, 1), values in [0, 1]
+        For each network: image i comes from the source i // 10 and goes to the class i % 10. The
+        diagonal, which is drawn in an orange frame, holds the real sources.
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(5.1 * len(tables), 5.8), squeeze=False)
     for ax, (name, images) in zip(axes.flat, tables.items(), strict=True):
-        padded = np.pad(
-            plotting.squeeze_digits(images), ((0, 0), (1, 1), (1, 1)), constant_values=0.35
-        )
-        mosaic = padded.reshape(10, 10, side, side).swapaxes(1, 2).reshape(10 * side, 10 * side)
-        ax.imshow(mosaic, vmin=0, vmax=1)
-        for place in range(10):
-            corner = (place * side - 0.5, place * side - 0.5)
-            frame = {"fill": False, "edgecolor": plotting.COLOURS[1], "linewidth": 2}
-            ax.add_patch(plt.Rectangle(corner, side, side, **frame))
-        ax.grid(False)
-        ax.set_xticks(centres, range(10))
-        ax.set_yticks(centres, range(10))
-        ax.tick_params(length=0)
-        sns.despine(ax=ax, left=True, bottom=True)
+        _mosaic(ax, plotting.squeeze_digits(images))
         ax.set(xlabel="target class", title=name)
     axes[0, 0].set_ylabel("real source (orange frame)")
+    title = "Ten real digits, each on its way to the nine others, on two networks"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
-    return figure
+    plotting.show(
+        figure,
+        "Two tables of ten by ten images; rows are sources, columns are targets, real sources on "
+        "the diagonal. Left, plain: pale tangles; many targets can be guessed. Right, robust: bold "
+        "digits of the column, a few of them broken.",
+        name="07_matrices",
+    )
+
+
+def _mosaic(ax, images):
+    """Draw 100 images as one: a hundred axes would take seconds."""
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), constant_values=0.35)
+    height, width = padded.shape[1:]
+    mosaic = padded.reshape(10, 10, height, width).swapaxes(1, 2).reshape(10 * height, 10 * width)
+    ax.imshow(mosaic, cmap="gray", vmin=0, vmax=1)
+    for place in range(10):
+        corner = (place * width - 0.5, place * height - 0.5)
+        frame = {"fill": False, "edgecolor": plotting.COLOURS[1], "linewidth": 2}
+        ax.add_patch(plt.Rectangle(corner, width, height, **frame))
+    ax.grid(False)
+    ax.set_xticks(width * np.arange(10) + width / 2 - 0.5, range(10))
+    ax.set_yticks(height * np.arange(10) + height / 2 - 0.5, range(10))
+    ax.tick_params(length=0)
+    sns.despine(ax=ax, left=True, bottom=True)
+
+
+def show_blind_test(images):
+    """Show ten images of the robust network without their targets, to be read aloud.
+
+    Parameters
+    ----------
+    images : array of shape (10, h, w, 1), values in [0, 1]
+    """
+    names = [f"image {place}" for place in range(1, len(images) + 1)]
+    figure = plotting.digit_grid(images, names, columns=5, title="Which digits are these?")
+    figure.set_size_inches(9.5, 4.6)
+    plotting.show(
+        figure,
+        "Ten images on black, numbered and without labels. Each shows bold strokes; most are "
+        "digits that can be read at once.",
+        name="07_blind_test",
+    )
+
+
+def show_attacks(radii, accuracies):
+    """Show how many images networks still read, the farther an attack may go.
+
+    Parameters
+    ----------
+    radii : array of shape (n,), Euclidean
+    accuracies : dict of str to array of shape (n,), in [0, 1]
+        By the name of the network.
+    """
+    figure, ax = plt.subplots(figsize=(6.5, 3.4))
+    title = "Training on attacked images makes a network harder to attack"
+    percent = {name: 100 * np.asarray(values) for name, values in accuracies.items()}
+    plotting.lines(ax, radii, percent, "radius of the attack (Euclidean)", "accuracy (%)", title)
+    plotting.show(
+        figure,
+        "Accuracy against the radius of the attack. Both curves start high. The plain one falls to "
+        "nearly nothing, the robust one falls more slowly.",
+    )
+
+
+def show_saliency(digits, maps):
+    """Show where networks look: saliency maps, red where a lighter pixel helps, blue where not.
+
+    Parameters
+    ----------
+    digits : array of shape (n, h, w, 1), values in [0, 1]
+    maps : dict of str to array of shape (n, h, w, 1), values in [-1, 1]
+        By the name of the network.
+    """
+    figure = plotting.digit_table(
+        np.stack([digits, *maps.values()]),
+        ["digit", *maps],
+        title="Noise and attacks teach a network to look at strokes",
+        signed=[False] + [True] * len(maps),
+    )
+    plotting.show(
+        figure,
+        "Ten digits, and below each the saliency maps of three networks. Those of the plain "
+        "network are scattered, also beside the digit. Those of the noisy and the robust one "
+        "follow strokes.",
+        name="07_saliency",
+    )
+
+
+def show_losses(lengths, losses):
+    """Show when networks give in: the loss against the length of the walk.
+
+    Parameters
+    ----------
+    lengths : array of shape (n,), Euclidean
+        How far the images have gone.
+    losses : dict of str to array of shape (n,)
+        The mean of −log10 p of the target, by the name of the network.
+    """
+    figure, ax = plt.subplots(figsize=(6.5, 3.4))
+    title = "The plain network gives in soon, the robust one late"
+    plotting.lines(ax, lengths, losses, "length of the walk", "mean of −log₁₀ p", title, False)
+    plotting.show(
+        figure,
+        "The loss along the walk from real digits, for three networks. That of the plain network "
+        "falls steeply to almost nothing; that of the robust one starts lower and falls slowest.",
+    )

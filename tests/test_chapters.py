@@ -1,0 +1,506 @@
+"""The figures of rooms 04 to 07: what is drawn, read from the artists, and what is said of it."""
+
+import re
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+
+from helpers import plotting
+from helpers.chapters import chapter_04, chapter_05, chapter_06, chapter_07
+
+RNG = np.random.default_rng(0)
+BLUE, ORANGE, RED = plotting.COLOURS[0], plotting.COLOURS[1], plotting.COLOURS[3]
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What a room gave to `plotting.show`: figure, alt and name; the figures stay open."""
+    calls = []
+
+    def show(figure, alt, name=None):
+        calls.append(SimpleNamespace(figure=figure, axes=figure.axes, alt=alt, name=name))
+
+    monkeypatch.setattr(plotting, "show", show)
+    yield calls
+    plt.close("all")
+    for call in calls:
+        assert len(call.alt.split()) >= 10, "alt text says what to see"
+        assert not re.search(r"\d[.,]\d|\d ?%", call.alt), f"a measured number: {call.alt}"
+
+
+def images(*shape):
+    """Random images of 5 x 4 pixels: no room may know the size of a digit."""
+    return RNG.random((*shape, 5, 4, 1), dtype=np.float32)
+
+
+def inversion(targets, steps=4, frames=0, start=None):
+    """Make a result like those of `invert`, with random images and probabilities."""
+    n = len(targets)
+    trace = RNG.random((steps + 1, n))
+    return SimpleNamespace(
+        start=images(n) if start is None else start,
+        images=images(n),
+        targets=np.asarray(targets),
+        probability=trace[-1],
+        trace=trace,
+        frames=images(frames, n),
+    )
+
+
+def pictures(axes):
+    """The pixels of every axes that shows an image, in order."""
+    return [np.asarray(ax.images[0].get_array()) for ax in axes if ax.images]
+
+
+def assert_digits(axes, expected):
+    """These images, in this order, in gray, from black at 0 to white at 1."""
+    drawn = [ax.images[0] for ax in axes if ax.images]
+    assert {image.get_clim() for image in drawn} == {(0, 1)}
+    assert {image.get_cmap().name for image in drawn} == {"gray"}
+    np.testing.assert_array_equal(pictures(axes), np.asarray(expected)[..., 0])
+
+
+def texts(items):
+    return [item.get_text() for item in items]
+
+
+def headline(figure):
+    return figure.get_suptitle()
+
+
+def column_labels(axes, columns):
+    return [ax.get_title() for ax in axes[:columns]]
+
+
+def row_labels(axes, columns):
+    return [ax.get_ylabel() for ax in axes[::columns]]
+
+
+# --- 04
+
+
+def heights(ax):
+    """The bars of a histogram: middle of the bar -> images in it."""
+    return {
+        round(bar.get_x() + bar.get_width() / 2, 2): bar.get_height()
+        for bar in ax.patches
+        if bar.get_height()
+    }
+
+
+def test_a_histogram_counts_every_image_once_in_its_bar(shown):
+    chapter_04.show_confidences(
+        {
+            "CNN": np.array([1, 1, 0.98, 1]),
+            "k-NN, k = 5": np.array([0.2, 0.4, 0.4, 1]),
+            "LR": np.array([0.1, 0.5, 0.5, 0.5]),
+        }
+    )
+    (call,) = shown
+    assert [heights(ax) for ax in call.axes] == [
+        {0.98: 1, 1: 3},
+        {0.2: 1, 0.4: 2, 1: 1},
+        {0.1: 1, 0.5: 3},
+    ]
+    assert {ax.get_yscale() for ax in call.axes} == {"log"}
+    titles = [ax.get_title(loc="left") or ax.get_title() for ax in call.axes]
+    assert titles == ["CNN:\none peak at 1", "k-NN, k = 5:\nmultiples of 1/5", "LR:\nspread out"]
+
+
+def test_the_sharpened_histogram_names_the_power_that_was_used(shown):
+    cnn, lr, sharpened = np.full(3, 1.0), np.full(4, 0.5), np.full(5, 0.9)
+    chapter_04.show_sharpened(cnn, lr, sharpened, power=7)
+    (call,) = shown
+    assert [heights(ax) for ax in call.axes] == [{1: 3}, {0.5: 4}, {0.9: 5}]
+    assert "to the power 7:" in call.axes[2].get_title(loc="left") + call.axes[2].get_title()
+
+
+@pytest.fixture
+def reliability():
+    table = pd.DataFrame(
+        {
+            "low": [0.6, 0.8],
+            "high": [0.8, 1.0],
+            "count": [25, 75],
+            "confidence": [0.7, 0.9],
+            "accuracy": [0.6, 0.96],
+        }
+    )
+    return table
+
+
+def test_reliability_bars_dots_and_whiskers_stand_where_the_table_says(shown, reliability):
+    chapter_04.show_reliability({"CNN": reliability}, {"CNN": 0.07})
+    (call,) = shown
+    (ax,) = call.axes
+    bars = [(b.get_x(), b.get_width(), b.get_height()) for b in ax.patches]
+    np.testing.assert_allclose(bars, [(0.6, 0.2, 0.6), (0.8, 0.2, 0.96)])
+    whiskers, dots = ax.collections
+    ends = [segment[:, 1] for segment in whiskers.get_segments()]
+    wide = [2 * np.sqrt(0.7 * 0.3 / 25), 2 * np.sqrt(0.9 * 0.1 / 75)]
+    np.testing.assert_allclose(
+        ends, [(0.7 - wide[0], 0.7 + wide[0]), (0.9 - wide[1], 0.9 + wide[1])]
+    )
+    np.testing.assert_allclose(dots.get_offsets(), [(0.7, 0.6), (0.9, 0.96)])
+    np.testing.assert_allclose(dots.get_sizes(), [8 + 120 * 0.25, 8 + 120 * 0.75])
+    diagonal = ax.lines[0]
+    assert (list(diagonal.get_xdata()), list(diagonal.get_ydata())) == ([0, 1], [0, 1])
+    assert "mean gap 7.0%" in ax.get_title(loc="left") + ax.get_title()
+
+
+def test_a_reliability_table_above_one_by_a_rounding_error_is_drawn(shown, reliability):
+    reliability["confidence"] = [0.7, 1 + 1e-7]
+    chapter_04.show_reliability({"CNN": reliability}, {"CNN": 0.07})
+    whiskers = shown[0].axes[0].collections[0]
+    assert np.isfinite(np.array(whiskers.get_segments())).all()
+
+
+def test_doubted_digits_say_label_answer_and_confidence_and_mistakes_are_coloured(shown):
+    x, labels = images(30), RNG.integers(0, 3, 30)
+    p = {name: RNG.dirichlet(np.ones(3), 30) for name in ("CNN", "LR")}
+    doubted = {"CNN": np.arange(12), "LR": np.arange(29, 15, -1)}
+    chapter_04.show_doubted(x, labels, p, doubted)
+    (call,) = shown
+    places = [*range(10), *range(29, 19, -1)]
+    assert_digits(call.axes, x[places])
+    for rank, (ax, place) in enumerate(zip(call.axes, places, strict=True)):
+        own = p["CNN" if rank < 10 else "LR"][place]
+        assert ax.get_title() == f"{labels[place]}→{own.argmax()}  {own.max():.2f}"
+        expected = RED if own.argmax() != labels[place] else "black"
+        assert to_hex(ax.title.get_color()) == to_hex(expected)
+
+
+def test_refusal_draws_accuracy_against_the_share_kept(shown):
+    kept = np.linspace(0.5, 1, 51)
+    curves = {"CNN": np.linspace(1, 0.98, 51), "LR": np.linspace(0.97, 0.9, 51)}
+    chapter_04.show_refusal(kept, curves)
+    (call,) = shown
+    (ax,) = call.axes
+    for line, expected in zip(ax.lines, curves.values(), strict=True):
+        np.testing.assert_allclose(line.get_xdata(), 100 * kept)
+        np.testing.assert_allclose(line.get_ydata(), expected)
+    assert texts(ax.texts) == [" CNN", " LR"]
+    (unrefused,) = ax.collections
+    np.testing.assert_allclose(unrefused.get_segments()[0][:, 1], 0.98)
+    assert call.name == "04_refusal"
+
+
+def test_strips_show_the_largest_probability_of_every_image(shown):
+    kinds = {"digits": images(6), "black": images(1)}
+    p = {
+        kind: {name: RNG.dirichlet(np.ones(4), len(x)) for name in ("CNN", "LR")}
+        for kind, x in kinds.items()
+    }
+    chapter_04.show_no_digits(kinds, p, {"CNN": 0.9, "LR": 0.6})
+    (call,) = shown
+    assert_digits(call.axes[:2], [kinds["digits"][0], kinds["black"][0]])
+    for ax, kind in zip(call.axes[2:], kinds, strict=True):
+        dots, lines = ax.collections[::2], ax.collections[1::2]
+        for place, (name, q05) in enumerate({"CNN": 0.9, "LR": 0.6}.items()):
+            x, height = dots[place].get_offsets().T
+            np.testing.assert_allclose(height, p[kind][name].max(axis=1))
+            assert (abs(x - place) < 0.3).all(), "the dots of a model stand above its name"
+            assert to_hex(dots[place].get_facecolor()[0]) == to_hex(plotting.COLOURS[place])
+            np.testing.assert_allclose(lines[place].get_segments()[0][:, 1], q05)
+        assert texts(ax.get_xticklabels()) == ["CNN", "LR"]
+
+
+# --- 05
+
+
+def test_the_stall_draws_p_left_its_gradient_right_and_where_a_walk_stops(shown):
+    noise, real = RNG.random((4, 2)), RNG.random((6, 2))
+    chapter_05.show_stall({"from noise": noise, "from a 6": real}, target=7, epsilon=0.02)
+    (call,) = shown
+    left, right = call.axes
+    for ax, column in ((left, 0), (right, 1)):
+        for line, trajectory in zip(ax.lines, (noise, real), strict=False):
+            np.testing.assert_array_equal(line.get_ydata(), trajectory[:, column])
+        assert ax.get_yscale() == "log"
+    assert len(left.lines) == 2
+    assert list(right.lines[2].get_ydata()) == [0.02, 0.02]
+    assert left.get_ylabel() == "p of class 7"
+    assert texts(left.get_legend().get_texts()) == ["from noise", "from a 6"]
+
+
+def test_the_repair_marks_the_floor_of_the_logarithm_beside_p(shown):
+    trajectories = {"log": RNG.random((4, 2)), "naive": RNG.random((4, 2))}
+    chapter_05.show_repair(trajectories, target=2)
+    left, right = shown[0].axes
+    assert list(left.lines[2].get_ydata()) == [1e-10, 1e-10]
+    assert len(right.lines) == 2
+    assert left.get_ylabel() == "p of class 2"
+
+
+def test_film_strips_show_every_other_frame_of_the_pair_that_was_asked_for(shown):
+    runs = {name: inversion(np.arange(100) % 10, steps=8, frames=5) for name in ("noise", "real")}
+    chapter_05.show_film_strips(runs, source=4, target=9)
+    (call,) = shown
+    assert_digits(call.axes, [run.frames[i, 49] for run in runs.values() for i in (0, 2, 4)])
+    assert column_labels(call.axes, 3) == ["0", "4", "8"]
+    assert row_labels(call.axes, 3) == ["noise", "a real 4"]
+    assert "class 9" in headline(call.figure)
+    assert "real 4" in call.alt
+    assert "class 9" in call.alt
+
+
+def test_the_matrix_has_sources_in_rows_and_frames_its_diagonal_only(shown):
+    table = images(100)
+    chapter_05.show_matrix(table)
+    (call,) = shown
+    cells = call.axes[:100]
+    assert_digits(cells, table)
+    assert column_labels(cells, 10) == row_labels(cells, 10) == list("0123456789")
+    framed = [ax.spines["left"].get_visible() for ax in cells]
+    assert np.flatnonzero(framed).tolist() == list(range(0, 100, 11))
+    assert to_hex(cells[11].spines["left"].get_edgecolor()) == to_hex(ORANGE)
+    assert call.figure.get_supxlabel() == "target class"
+    assert call.figure.get_supylabel().startswith("real source")
+
+
+def test_the_film_is_an_animation_of_the_frames_it_was_given(monkeypatch):
+    calls = []
+    monkeypatch.setattr(plotting, "animate", lambda *args, **kw: calls.append((args, kw)))
+    frames = images(3, 10)
+    chapter_05.show_film(frames, source=2)
+    ((drawn, alt), keywords) = calls[0]
+    assert drawn is frames
+    assert "real 2" in alt
+    assert keywords["name"] == "05_film"
+
+
+def test_slopes_are_drawn_against_p(shown):
+    noise, real = RNG.random((3, 5)), RNG.random((3, 7))
+    chapter_05.show_slopes({"noise": noise, "real": real})
+    left, right = shown[0].axes
+    for ax, row in ((left, 1), (right, 2)):
+        for line, slopes in zip(ax.lines, (noise, real), strict=False):
+            np.testing.assert_array_equal(line.get_xdata(), slopes[0])
+            np.testing.assert_array_equal(line.get_ydata(), slopes[row])
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert len(left.lines) == 2
+    assert list(right.lines[2].get_xdata()) == [1e-10, 1e-10]
+
+
+def test_agreement_is_drawn_at_the_steps_it_was_measured_at(shown):
+    curves = {
+        "start: noise": {"CNN": RNG.random(3), "MLP": RNG.random(3)},
+        "start: real": {"CNN": RNG.random(3), "MLP": RNG.random(3)},
+    }
+    chapter_05.show_agreement(curves, max_steps=50)
+    (call,) = shown
+    for ax, (title, shares) in zip(call.axes, curves.items(), strict=True):
+        assert title in ax.get_title(loc="left") + ax.get_title()
+        for line, share in zip(ax.lines, shares.values(), strict=True):
+            np.testing.assert_allclose(line.get_xdata(), [0, 25, 50])
+            np.testing.assert_allclose(line.get_ydata(), share)
+    assert call.axes[0].get_legend() is None
+    assert texts(call.axes[1].get_legend().get_texts()) == ["CNN", "MLP"]
+    assert call.axes[0].get_ylabel() == "agreement"
+
+
+def test_differences_are_after_minus_before_red_for_added_on_one_scale(shown):
+    start = images(100)
+    targets = np.arange(100) % 10
+    stopped, walked = (inversion(targets, steps=4, start=start) for _ in range(2))
+    chapter_05.show_differences(stopped, walked, [12, 80], stop_at=0.7)
+    (call,) = shown
+    rows = [start, stopped.images, stopped.images - start, walked.images, walked.images - start]
+    drawn = pictures(call.axes)
+    np.testing.assert_array_equal(drawn, [row[i, ..., 0] for row in rows for i in (12, 80)])
+    for row, first in enumerate(call.axes[::2]):
+        image = first.images[0]
+        signed = row in (2, 4)
+        assert image.get_cmap().name == ("RdBu_r" if signed else "gray")
+        assert image.get_clim() == ((-1, 1) if signed else (0, 1))
+    added, removed = (call.axes[4].images[0].cmap(share) for share in (1.0, 0.0))
+    assert added[0] > added[2], "red was added"
+    assert removed[2] > removed[0], "blue was removed"
+    assert column_labels(call.axes, 2) == ["1 → 2", "8 → 0"]
+    assert row_labels(call.axes, 2)[1] == "stopped at 0.7"
+    assert row_labels(call.axes, 2)[3] == "4 steps"
+    assert "at 0.7" in headline(call.figure)
+    assert "after 4 steps" in headline(call.figure)
+
+
+def test_each_learning_rate_has_its_own_panel_in_order(shown):
+    runs = {rate: inversion([1, 2, 3]) for rate in (0.02, 0.3, 50)}
+    chapter_05.show_step_sizes(runs)
+    (call,) = shown
+    for ax, (rate, run) in zip(call.axes, runs.items(), strict=True):
+        np.testing.assert_array_equal([line.get_ydata() for line in ax.lines], run.trace.T)
+        assert f"η = {rate:g}:" in ax.get_title(loc="left") + ax.get_title()
+
+
+def test_results_of_learning_rates_stand_below_their_sources(shown):
+    start = images(3)
+    runs = {rate: inversion([7, 8, 9], steps=6, start=start) for rate in (0.5, 2)}
+    chapter_05.show_images_by_rate(runs)
+    (call,) = shown
+    assert_digits(call.axes, np.concatenate([start, *(run.images for run in runs.values())]))
+    assert row_labels(call.axes, 3) == ["source", "η = 0.5", "η = 2"]
+    assert column_labels(call.axes, 3) == ["→ 7", "→ 8", "→ 9"]
+    assert headline(call.figure).startswith("After 6 steps")
+
+
+def test_ten_starts_are_those_that_went_to_the_target(shown):
+    runs = {name: inversion(np.arange(20) % 10, steps=5) for name in ("noise", "real")}
+    chapter_05.show_ten_starts(runs, target=3)
+    (call,) = shown
+    expected = [part[[3, 13]] for run in runs.values() for part in (run.start, run.images)]
+    assert_digits(call.axes, np.concatenate(expected))
+    assert row_labels(call.axes, 2) == ["noise", "5 steps", "real", "5 steps"]
+    assert "class 3" in call.alt
+
+
+@pytest.mark.parametrize("room", [chapter_05, chapter_07])
+def test_the_blind_test_gives_no_answer_away(shown, room):
+    blind = images(10)
+    room.show_blind_test(blind)
+    (call,) = shown
+    assert_digits(call.axes, blind)
+    assert column_labels(call.axes, 10) == [f"image {n}" for n in range(1, 11)]
+
+
+# --- 06
+
+
+def test_the_staircase_draws_k_nn_in_steps_and_the_cnn_as_a_line(shown):
+    t, knn, cnn = np.linspace(0, 1, 5), RNG.random(5), RNG.random(5)
+    chapter_06.show_staircase(t, knn, cnn, k=4, source=1, target=8)
+    (ax,) = shown[0].axes
+    stairs, line = ax.lines
+    assert stairs.get_drawstyle() == "steps-mid"
+    assert line.get_drawstyle() == "default"
+    np.testing.assert_array_equal(stairs.get_ydata(), knn)
+    np.testing.assert_array_equal(line.get_ydata(), cnn)
+    assert texts(ax.get_legend().get_texts()) == ["k-NN, k = 4", "CNN"]
+    assert "real 1 to a real 8" in ax.get_xlabel()
+    assert "8" in ax.get_ylabel()
+
+
+def test_a_walk_says_the_p_of_each_image_it_shows(shown):
+    trajectory, p = images(15, 1), np.linspace(0.2, 0.6, 15)
+    chapter_06.show_walk(trajectory, p, source=2, target=7)
+    (call,) = shown
+    assert_digits(call.axes, trajectory[::2, 0])
+    expected = [f"step {step}\np = {p[step]:.1f}" for step in range(0, 15, 2)]
+    assert column_labels(call.axes, 8) == expected
+    assert "real 2" in headline(call.figure)
+    assert "from 0.2 to 0.6" in headline(call.figure)
+    assert "class 7" in call.alt
+
+
+def test_search_times_rise_beside_the_flat_line_of_the_cnn(shown):
+    chapter_06.show_search_time(np.array([10, 20, 40]), np.array([1.0, 2.0, 4.0]), cnn=0.5)
+    (ax,) = shown[0].axes
+    search, step = ax.lines
+    assert search.get_xydata().tolist() == [[10, 1], [20, 2], [40, 4]]
+    assert list(step.get_ydata()) == [0.5, 0.5]
+    assert ax.get_ylim()[0] == 0
+    assert texts(ax.get_legend().get_texts()) == ["k-NN: search", "CNN: whole step"]
+    assert to_rgb(search.get_color()) != to_rgb(step.get_color())
+
+
+def test_captions_give_the_p_of_the_image_above_them(shown):
+    groups = {}
+    for start, places in {"real": [2, 0], "noise": [1, 3]}.items():
+        first = inversion([4, 5, 4, 5] if start == "real" else [0, 4, 0, 5])
+        second = inversion(first.targets, start=first.start)
+        groups[start] = {"k-NN": first, "CNN": second}, np.array(places)
+    # the columns ask for the same targets in both groups
+    groups["real"] = groups["real"][0], np.array([2, 1])
+    chapter_06.show_side_by_side(groups)
+    (call,) = shown
+    images, captions, labels = [], [], []
+    for start, (runs, places) in groups.items():
+        images += [runs["k-NN"].start[places], *(run.images[places] for run in runs.values())]
+        captions += ["", ""]
+        captions += [f"{p:.2f}" for run in runs.values() for p in run.probability[places]]
+        labels += [start, *runs]
+    assert_digits(call.axes, np.concatenate(images))
+    assert [ax.get_xlabel() for ax in call.axes] == captions
+    assert row_labels(call.axes, 2) == labels
+    assert column_labels(call.axes, 2) == ["to 4", "to 5"]
+
+
+def test_makers_stand_in_rows_below_source_and_target(shown):
+    start, targets = images(6), [1, 2, 3, 4, 5, 6]
+    makers = {name: inversion(targets, start=start) for name in ("k-NN", "CNN")}
+    chapter_06.show_makers(makers, np.array([9, 8, 7, 6, 5, 4]), [1, 4])
+    (call,) = shown
+    assert_digits(call.axes, np.concatenate([run.images[[1, 4]] for run in makers.values()]))
+    assert row_labels(call.axes, 2) == ["k-NN", "CNN"]
+    assert column_labels(call.axes, 2) == ["8 → 2", "5 → 5"]
+
+
+# --- 07
+
+
+@pytest.mark.parametrize("show", [chapter_07.show_from_black, chapter_07.show_from_noise])
+def test_of_each_target_the_first_image_is_drawn(shown, show):
+    targets = np.repeat([5, 2], 3)
+    runs = {name: inversion(targets) for name in ("plain", "robust")}
+    show(runs)
+    (call,) = shown
+    assert_digits(call.axes, np.concatenate([run.images[[3, 0]] for run in runs.values()]))
+    assert row_labels(call.axes, 2) == ["plain", "robust"]
+    assert column_labels(call.axes, 2) == ["to 2", "to 5"]
+
+
+def test_mosaics_put_source_and_target_where_the_axes_say(shown):
+    tables = {"plain": images(100), "robust": images(100)}
+    chapter_07.show_matrices(tables)
+    (call,) = shown
+    for ax, (name, table) in zip(call.axes, tables.items(), strict=True):
+        (mosaic,) = ax.images
+        assert mosaic.get_clim() == (0, 1)
+        assert mosaic.get_cmap().name == "gray"
+        pixels = np.asarray(mosaic.get_array())
+        assert pixels.shape == (10 * 7, 10 * 6)
+        cell = pixels[3 * 7 + 1 : 4 * 7 - 1, 8 * 6 + 1 : 9 * 6 - 1]
+        np.testing.assert_array_equal(cell, table[38, ..., 0])
+        frames = [(f.get_x(), f.get_y(), to_hex(f.get_edgecolor())) for f in ax.patches]
+        assert frames == [(6 * d - 0.5, 7 * d - 0.5, to_hex(ORANGE)) for d in range(10)]
+        assert (ax.get_xlabel(), ax.get_title(loc="left") + ax.get_title()) == (
+            "target class",
+            name,
+        )
+        np.testing.assert_allclose(ax.get_xticks(), 6 * np.arange(10) + 2.5)
+        np.testing.assert_allclose(ax.get_yticks(), 7 * np.arange(10) + 3)
+    assert call.axes[0].get_ylabel().startswith("real source")
+
+
+def test_attacks_are_drawn_in_percent(shown):
+    chapter_07.show_attacks(np.array([0, 1]), {"plain": [0.9, 0.2], "robust": [0.8, 0.7]})
+    (ax,) = shown[0].axes
+    np.testing.assert_allclose([line.get_ydata() for line in ax.lines], [[90, 20], [80, 70]])
+    assert texts(ax.texts) == [" plain", " robust"]
+    assert ax.get_ylabel() == "accuracy (%)"
+
+
+def test_saliency_maps_are_signed_and_digits_are_not(shown):
+    digits = images(2)
+    maps = {"plain": 2 * images(2) - 1, "robust": 2 * images(2) - 1}
+    chapter_07.show_saliency(digits, maps)
+    (call,) = shown
+    assert_digits(call.axes[:2], digits)
+    for ax, expected in zip(call.axes[2:], np.concatenate(list(maps.values())), strict=True):
+        (image,) = ax.images
+        assert (image.get_cmap().name, image.get_clim()) == ("RdBu_r", (-1, 1))
+        np.testing.assert_array_equal(image.get_array(), expected[..., 0])
+    assert row_labels(call.axes, 2) == ["digit", "plain", "robust"]
+
+
+def test_losses_are_drawn_against_the_length_of_the_walk(shown):
+    losses = {"plain": np.array([8.0, 1.0, 0.1]), "robust": np.array([6.0, 4.0, 2.0])}
+    chapter_07.show_losses(np.array([0, 0.2, 0.4]), losses)
+    (ax,) = shown[0].axes
+    for line, loss in zip(ax.lines, losses.values(), strict=True):
+        np.testing.assert_allclose(line.get_xdata(), [0, 0.2, 0.4])
+        np.testing.assert_allclose(line.get_ydata(), loss)
+    assert texts(ax.get_legend().get_texts()) == ["plain", "robust"]
