@@ -46,7 +46,7 @@ def main(arguments):
     datasets = {name: data.load(name) for name in dict.fromkeys(n.dataset for n in chosen)}
     if arguments.ship and any(dataset.profile != "full" for dataset in datasets.values()):
         raise notebooks.UsageError("only networks trained on the full data are shipped")
-    for seed in dict.fromkeys(arguments.seeds):
+    for seed in arguments.seeds:
         for network in chosen:
             train(network, datasets[network.dataset], seed, arguments.ship)
 
