@@ -91,7 +91,7 @@ def invert(
     rate = tf.constant(learning_rate, tf.float32)
 
     def step(x, targets, number):
-        after, p = take_step(x, targets, rate)
+        after, p = take_step(tf.constant(x), tf.constant(targets), rate)
         if blur_every and number % blur_every == 0:
             after = _blur(after)
         return p.numpy(), after.numpy()

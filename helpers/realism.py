@@ -180,10 +180,10 @@ def trust_scores(images, targets, dataset):
     >>> class Grays:
     ...     task, class_names = "classification", ("dark", "bright")
     ...     y_train = np.array([0, 0, 1, 1])
-    ...     x_train = np.array([0, 0.1, 0.9, 1]).reshape(4, 1, 1, 1) * np.ones((2, 2, 1))
+    ...     x_train = x_test = np.array([0, 0.1, 0.9, 1]).reshape(4, 1, 1, 1) * np.ones((2, 2, 1))
     >>> scores, distances = trust_scores(np.full((1, 2, 2, 1), 0.3), 0, Grays)
-    >>> scores.round(3), distances
-    (array([3.], dtype=float32), array([0.4], dtype=float32))
+    >>> print(scores.round(3), distances.round(3))
+    [3.] [0.4]
     """
     shape = validation.dataset(dataset).x_train.shape[1:]
     images = validation.images(images, "images", shape)

@@ -306,7 +306,8 @@ def dataset(value, name="dataset"):
     Traceback (most recent call last):
     ValueError: dataset must be a Dataset of labelled images, not 'mnist'
     """
-    if getattr(value, "task", None) != "classification" or np.ndim(value.x_test) != 4:
+    classified = getattr(value, "task", None) == "classification"
+    if not classified or np.ndim(getattr(value, "x_test", None)) != 4:
         raise ValueError(f"{name} must be a Dataset of labelled images, not {_shown(value)}")
     return value
 

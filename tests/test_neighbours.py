@@ -295,6 +295,17 @@ def test_the_soft_direction_does_not_cancel_where_p_is_near_1(index, sample):
         assert direction @ gradient > 0.99 * np.linalg.norm(direction) * np.linalg.norm(gradient)
 
 
+def test_the_soft_direction_leads_to_the_target_where_its_share_is_0(index, sample):
+    x, target = sample.x_train[:1], (sample.y_train[0] + 1) % 10
+    p, direction = soft_direction(index, x, target, temperature=0.05)
+    assert p == 0  # its weights are all below the smallest float
+    own, _ = index.of_class(target)
+    nearest = own.images[own.search(x, 1)[1][0, 0]]
+    expected = x.reshape(-1) - nearest.reshape(-1)
+    cosine = direction @ expected / np.linalg.norm(direction) / np.linalg.norm(expected)
+    assert cosine > 0.99
+
+
 def test_neighbours_do_not_need_tensorflow():
     code = (
         "import sys, helpers.neighbours; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
