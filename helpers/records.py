@@ -1,127 +1,240 @@
-"""What earlier runs measured: ``data/bands.json``.
+"""What earlier runs measured: JSON lines in ``data/records``.
 
-For each profile it holds ``values`` (a name such as ``01/accuracy``, and the numbers that eight
-seeds gave) and ``runs`` (every training of a network: seed, recipe, accuracy, and the test images
-it got wrong). ``versions`` says what the values were measured with.
+``chapter_01.jsonl`` holds one line for each run of notebook 01 on a seed, and
+``mnist-cnn.jsonl`` one line for each training of a network. Lines are only ever added, by
+`append`, so that two commands can write at once; a later line with the same key wins.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
+import time
 from importlib import metadata
-from pathlib import Path
 
-from helpers.session import ROOT
+from helpers import session
 
-PATH = ROOT / "data" / "bands.json"
-
-
-def read(path=None):
-    """Read the whole file, as a dictionary; an empty one if it does not exist yet."""
-    path = path or PATH
-    if not path.exists():
-        return {"full": {"values": {}, "runs": {}}, "lite": {"values": {}, "runs": {}}}
-    return json.loads(path.read_text())
+FOLDER = session.ROOT / "data" / "records"
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 
 
-def write(bands, path=None):
-    """Write the whole file, under a temporary name first; lists of numbers stay on one line."""
-    path = path or PATH
-    lines = []
-    for profile in ("full", "lite"):
-        values = [
-            f"   {json.dumps(name)}: {json.dumps(numbers)}"
-            for name, numbers in sorted(bands[profile]["values"].items())
-        ]
-        runs = [
-            f"   {json.dumps(name)}: [\n    "
-            + ",\n    ".join(json.dumps(run) for run in sorted(runs, key=lambda r: r["seed"]))
-            + "\n   ]"
-            for name, runs in sorted(bands[profile]["runs"].items())
-        ]
-        lines.append(
-            f' "{profile}": {{\n  "values": {{\n'
-            + ",\n".join(values)
-            + '\n  },\n  "runs": {\n'
-            + ",\n".join(runs)
-            + "\n  }\n }"
-        )
-    if "versions" in bands:
-        lines.append(f' "versions": {json.dumps(bands["versions"])}')
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def runs(profile, name):
-    """Runs of one network in one profile, by seed: dictionaries with accuracy and wrong images."""
-    return read()[profile]["runs"].get(name, [])
-
-
-def run(profile, name, seed, recipe):
-    """One run, or None if there is none with this seed and these settings."""
-    for candidate in runs(profile, name):
-        if candidate["seed"] == seed and candidate["recipe"] == recipe:
-            return candidate
-    return None
-
-
-def record_run(profile, name, new):
-    """Add one run, in the place of an earlier one with the same seed."""
-    bands = read()
-    earlier = bands[profile]["runs"].get(name, [])
-    bands[profile]["runs"][name] = [r for r in earlier if r["seed"] != new["seed"]] + [new]
-    write(bands)
-
-
-def merge(record, path=None):
-    """Put the numbers that `within` recorded into the file, in the place of earlier ones.
+def append(file, line):
+    """Add one line to a file of records; the only function that writes one.
 
     Parameters
     ----------
-    record : path of the file that ``$COURSE_RECORD`` named
-        Each line is a JSON object with profile, name, seed and value; a later line with the same
-        first three takes the place of an earlier one.
-    path : Path, optional
-        Default: ``data/bands.json``.
+    file : str or Path
+        Name of a file in ``data/records``, or a whole path.
+    line : dict
+        What was measured. The versions of Python and the packages are added to it.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or read-only.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "chapter_99.jsonl"
+    ...     append(path, {"profile": "lite", "seed": 0, "values": {"99/accuracy": 0.9}})
+    ...     path.read_text().strip()
+    '{"profile": "lite", "seed": 0, "values": {"99/accuracy": 0.9}, "versions": {"python": ...}}'
+    """
+    path = FOLDER / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**line, "versions": _versions()}, allow_nan=False) + "\n"
+    # unbuffered, so that the line goes out in one piece and never into another process's line
+    with open(path, "ab", buffering=0) as records:
+        if records.tell() and not _ends_a_line(path):
+            text = "\n" + text
+        content = text.encode()
+        if records.write(content) != len(content):
+            raise OSError(f"{path} takes no whole line: is the disk full?")
+
+
+def values(profile, name):
+    """Numbers that the runs of a notebook measured under one name.
+
+    Parameters
+    ----------
+    profile : {"full", "lite"}
+    name : str
+        For example ``"01/accuracy"``: the chapter, and what was measured.
+
+    Returns
+    -------
+    dict of int to float
+        Seed and number. A run that did not measure this name is not in it.
 
     Raises
     ------
     ValueError
-        If a line is damaged, or if a name does not have all of the seeds. The file is left as
-        it is.
+        If a line of the file is damaged.
+
+    Examples
+    --------
+    >>> sorted(values("full", "01/accuracy"))
+    [0, 1, 2, 3, 4, 5, 6, 7]
     """
-    found = {}
-    for number, line in enumerate(Path(record).read_text(encoding="utf-8").splitlines(), start=1):
+    lines = read(chapter_file(name.partition("/")[0]))
+    # a later run takes the place of the whole earlier one: names that are gone are gone
+    runs = {line["seed"]: line["values"] for line in lines if line["profile"] == profile}
+    return {seed: run[name] for seed, run in sorted(runs.items()) if name in run}
+
+
+def trainings(profile, network, dataset="mnist"):
+    """Trainings of a network with its newest recipe, by seed.
+
+    Parameters
+    ----------
+    profile : {"full", "lite"}
+    network, dataset : str
+
+    Returns
+    -------
+    list of dict
+        With ``seed``, ``recipe``, ``accuracy`` and ``wrong``, the test images that it gets wrong.
+
+    Raises
+    ------
+    ValueError
+        If a line of the file is damaged.
+
+    Examples
+    --------
+    >>> [run["seed"] for run in trainings("full", "cnn_tuned")]
+    [0, 1, 2]
+    """
+    runs = _trainings(profile, network, dataset)
+    # medians over trainings of different recipes would mean nothing
+    newest = {run["seed"]: run for run in runs if run["recipe"] == runs[-1]["recipe"]}
+    return [newest[seed] for seed in sorted(newest)]
+
+
+def training(profile, network, seed, recipe, dataset="mnist"):
+    """Find the training of a network on one seed with one recipe.
+
+    Parameters
+    ----------
+    profile : {"full", "lite"}
+    network, dataset : str
+    seed : int
+    recipe : dict
+        What `helpers.training.Recipe.settings` returns.
+
+    Returns
+    -------
+    dict or None
+        None if it is not on record; see `trainings` otherwise.
+
+    Examples
+    --------
+    >>> training("full", "cnn", seed=0, recipe={"epochs": 1}) is None
+    True
+    """
+    found = None
+    for run in _trainings(profile, network, dataset):
+        if run["seed"] == seed and run["recipe"] == recipe:
+            found = run
+    return found
+
+
+def chapter_file(chapter):
+    """Name of the file with the runs of a chapter.
+
+    Examples
+    --------
+    >>> chapter_file("05")
+    'chapter_05.jsonl'
+    """
+    return f"chapter_{chapter}.jsonl"
+
+
+def training_file(network, dataset="mnist"):
+    """Name of the file with the trainings of a network on a dataset.
+
+    Examples
+    --------
+    >>> training_file("cnn")
+    'mnist-cnn.jsonl'
+    """
+    return f"{dataset}-{network}.jsonl"
+
+
+def read(file):
+    """Read all lines of a file of records.
+
+    Parameters
+    ----------
+    file : str or Path
+        As for `append`.
+
+    Returns
+    -------
+    list of dict
+        Empty if there is no such file.
+
+    Raises
+    ------
+    ValueError
+        If a line is damaged: it is named with its file and number.
+
+    Examples
+    --------
+    >>> read("chapter_99.jsonl")
+    []
+    """
+    path, lines = FOLDER / file, []
+    if not path.exists():
+        return lines
+    if not (content := path.read_bytes()).endswith(b"\n"):
+        time.sleep(0.1)  # another process may be in the middle of its line
+        content = path.read_bytes()
+    for number, text in enumerate(content.splitlines(), start=1):
         try:
-            entry = json.loads(line)
-            key = entry["profile"], entry["name"]
-            if key[0] not in ("full", "lite"):
-                raise ValueError
-            found.setdefault(key, {})[int(entry["seed"])] = float(entry["value"])
-        except (ValueError, KeyError, TypeError):
+            if text:
+                lines.append(_checked(json.loads(text)))
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise ValueError(
-                f"record: line {number} of {Path(record).name} is {line!r}, expected a JSON object "
-                "with profile, name, seed and value"
+                f"{path.name}, line {number} is damaged: {text.decode(errors='replace')[:80]!r}. "
+                f"Delete it, or restore the file: git checkout -- data/records/{path.name}"
             ) from None
-    bands = read(path)
-    most = max((len(values) for values in found.values()), default=0)
-    for (profile, name), values in sorted(found.items()):
-        # a claim that some seeds did not reach would get a band that looks like any other
-        if len(values) < 2 or sorted(values) != list(range(most)):
-            raise ValueError(
-                f"record: {name!r} in the {profile} profile has the seeds {sorted(values)}, "
-                f"expected all of 0 to {max(most, 2) - 1}"
-            )
-        bands[profile]["values"][name] = [values[seed] for seed in range(most)]
-    packages = ("tensorflow", "keras", "numpy", "scikit-learn")
-    bands["versions"] = {
+    return lines
+
+
+def _trainings(profile, network, dataset):
+    lines = read(training_file(network, dataset))
+    return [line for line in lines if line["profile"] == profile]
+
+
+def _checked(line):
+    """Return the line if it has the form of a run or a training; raise any error if not."""
+    if "values" in line:
+        whole, numbers = [], line["values"].values()
+    else:
+        whole, numbers = line["wrong"], [line["accuracy"]]
+        line["recipe"].keys()
+    if not (
+        line["profile"] in session.PROFILES
+        and all(type(value) is int and value >= 0 for value in [line["seed"], *whole])
+        and all(type(value) in (int, float) and math.isfinite(value) for value in numbers)
+    ):
+        raise ValueError
+    return line
+
+
+def _ends_a_line(path):
+    with open(path, "rb") as records:
+        records.seek(-1, os.SEEK_END)
+        return records.read() == b"\n"
+
+
+def _versions():
+    return {
         "python": platform.python_version(),
-        **{package: metadata.version(package) for package in packages},
+        **{package: metadata.version(package) for package in PACKAGES},
     }
-    write(bands, path)
