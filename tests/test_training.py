@@ -161,7 +161,7 @@ def test_a_network_that_ends_in_a_softmax_layer_is_trained_on_its_logits(eager):
     check_softmax_layer()
 
 
-def test_a_network_that_ends_in_a_softmax_layer_is_attacked_through_its_logits():
+def test_a_network_that_ends_in_a_softmax_layer_is_attacked_through_its_logits(eager):
     check_softmax_layer(attack_radius=0.5)
 
 
