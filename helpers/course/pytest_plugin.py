@@ -29,6 +29,11 @@ def pytest_configure(config):
     os.environ["COURSE_RUN"] = "1"
     os.environ["COURSE_FIGURES"] = str(notebooks.BUILD / "figures")
     os.environ["PYTHONPATH"] = notebooks.python_path()
+    if workers := len(getattr(config.option, "tx", None) or []):
+        # libraries that each take all cores wait for each other
+        threads = str(max(1, (os.cpu_count() or 1) // workers))
+        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+            os.environ.setdefault(variable, threads)
     # networks that a test trains must not be found later by a person, nor theirs by a test;
     # and the person's own IPython settings could change what a cell shows
     for variable in ("COURSE_MODELS", "IPYTHONDIR"):
