@@ -15,6 +15,9 @@ from helpers import session
 @contextlib.contextmanager
 def _stderr_to_nowhere():
     """Send file descriptor 2 to the null device: TensorFlow's C++ code writes there directly."""
+    if sys.stderr is None:  # a program without a console
+        yield
+        return
     sys.stderr.flush()
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

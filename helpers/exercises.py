@@ -526,10 +526,20 @@ def _difference(came, expected, tolerance):
     if came.shape != expected.shape and (expected.ndim or came.size != 1):
         return f"shape {came.shape}, expected {_shape(expected)}"
     if expected.size <= 4:
-        return f"gave {_numbers(came)}, expected {_numbers(expected)}"
+        return "gave {}, expected {}".format(*_told_apart(_numbers, came, expected))
     place = tuple(int(i) for i in np.argwhere(~_close(came, expected, tolerance))[0])
     where = ", ".join(map(str, place))
-    return f"[{where}] is {_number(came[place])}, expected {_number(expected[place])}"
+    came, expected = _told_apart(_number, came[place], expected[place])
+    return f"[{where}] is {came}, expected {expected}"
+
+
+def _told_apart(show, came, expected):
+    """Print two results with as few digits as tell them apart."""
+    for digits in (3, 6, 17):
+        texts = show(came, digits), show(expected, digits)
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
 def _shape(expected):
@@ -541,7 +551,10 @@ def _describe(outcome):
         return f"the function was stopped after {LIMIT:g} seconds"
     if isinstance(outcome, BaseException):
         # TensorFlow's messages go on for many lines
-        first = next(iter(str(outcome).strip().splitlines()), "")
+        try:
+            first = next(iter(str(outcome).strip().splitlines()), "")
+        except Exception:  # an exception of the student's own may not print
+            first = ""
         reason = textwrap.shorten(first, 150, placeholder=" …").rstrip(".")
         return f"the function raised {type(outcome).__name__}" + (f": {reason}" if reason else "")
     if outcome is None:
@@ -554,14 +567,14 @@ def _describe(outcome):
     return f"gave a result of type {type(outcome).__name__}{size}"
 
 
-def _numbers(array):
+def _numbers(array, digits):
     if array.ndim == 0:
-        return _number(array)
-    return "[" + ", ".join(_number(value) for value in array.ravel()) + "]"
+        return _number(array, digits)
+    return "[" + ", ".join(_number(value, digits) for value in array.ravel()) + "]"
 
 
-def _number(value):
-    """Print a number with at most three digits that depend on a computer's rounding."""
+def _number(value, digits):
+    """Print a number; three digits do not depend on a computer's rounding."""
     value = float(value)
     if np.isnan(value):
         return "NaN"
@@ -569,4 +582,4 @@ def _number(value):
         return "infinity" if value > 0 else "minus infinity"
     if value == int(value):
         return f"{int(value):,}"
-    return f"{value:.3g}" if abs(value) > 1e-12 else "0"
+    return f"{value:.{digits}g}" if abs(value) > 1e-12 else "0"

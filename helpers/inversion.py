@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from helpers import validation
-from helpers.backend import tf
+from helpers.backend import keras, tf
 from helpers.trajectory import Inversion, check_settings, record
 
 EPSILON = 1e-10
@@ -36,7 +36,9 @@ def invert(
 
     Parameters
     ----------
-    model : callable on a batch (n, h, w, c) that returns probabilities (n, classes)
+    model : differentiable callable, made of TensorFlow operations
+        Takes a batch (n, h, w, c) and returns probabilities (n, classes). Of a `keras.Model` the
+        compiled step is kept, so restart if you exchange one of its layers.
     start : array of shape (n, h, w, c), values in [0, 1]
     targets : int, or array of shape (n,)
         The class that each image is to become.
@@ -64,7 +66,7 @@ def invert(
     ------
     ValueError
         For images of another shape or range, a target that is no class of the model, a setting
-        out of its range, or a model whose outputs are not probabilities.
+        out of its range, or a model that is not differentiable or returns no probabilities.
 
     Notes
     -----
@@ -87,7 +89,11 @@ def invert(
     validation.whole_number(blur_every, "blur_every", 0)
     classes = validation.outputs(model, start[:1]).shape[1]
     targets = validation.targets(targets, len(start), classes)
-    take_step = _compiled_step(model, loss, validation.flag(normalize, "normalize"))
+    _check_differentiable(model, tf.constant(start[:1]))
+    validation.flag(normalize, "normalize")
+    # another callable may give something else the next time, where it reads a global name
+    compiled = _kept_step if isinstance(model, keras.Model) else _compiled_step
+    take_step = compiled(model, loss, normalize)
     rate = tf.constant(learning_rate, tf.float32)
 
     def step(x, targets, number):
@@ -107,9 +113,16 @@ def invert(
     )
 
 
-@functools.lru_cache(maxsize=8)
+def _check_differentiable(model, image):
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        p = tf.convert_to_tensor(model(image))
+    if tape.gradient(p, image) is None:
+        raise ValueError("model must be differentiable: made of TensorFlow operations only")
+
+
 def _compiled_step(model, loss, normalize):
-    """Compile one step for a model; kept, because compiling takes longer than fifty steps."""
+    """Compile one step for a model."""
 
     # one trace for every number of images: fewer and fewer move where they may stop
     @tf.function(reduce_retracing=True)
@@ -125,6 +138,10 @@ def _compiled_step(model, loss, normalize):
         return tf.clip_by_value(x - learning_rate * gradient, 0.0, 1.0), p
 
     return step
+
+
+# kept, because compiling takes longer than fifty steps
+_kept_step = functools.lru_cache(maxsize=8)(_compiled_step)
 
 
 def _blur(x):

@@ -226,7 +226,7 @@ def predict(model, x):
     p = validation.probabilities(p, "the outputs of model")
     if len(p) != len(x):
         raise ValueError(f"model must return one row for each of {len(x)} images, not {len(p)}")
-    return p
+    return p.astype(np.float32, copy=False)
 
 
 def accuracy(model, x, y):

@@ -43,6 +43,8 @@ class NeighbourIndex:
 
     def __init__(self, images, labels):
         self.images = validation.images(images, "images")
+        if self.images.flags.writeable:
+            self.images = self.images.copy()  # what is kept below must go on to fit it
         self.labels = validation.labels(labels, "labels", len(self.images))
         self.classes = int(self.labels.max()) + 1
         self._of_class = {}
@@ -166,8 +168,9 @@ class NeighbourIndex:
         axes differ by no more than what they are the lengths of.
         """
         along = self._pca.transform(images)
-        beside = _squares(images - self._pca.mean_) - _squares(along)
-        return np.column_stack([along, np.sqrt(np.maximum(beside, 0))])
+        # the difference of two squared lengths would round a short one to 0, or above its length
+        beside = _squares(images - self._pca.inverse_transform(along))
+        return np.column_stack([along, np.sqrt(beside)])
 
     def _lower_bound(self, queries):
         """Squared distances after `_reduce`, (queries, len(index)): at most the true ones."""
@@ -340,6 +343,13 @@ def _vote_softly(index, x, targets, temperature):
     target class, p = sum of w over the target class, and the gradient of -log p with respect to x
     is 2 / temperature * (sum w X - sum w_t X).
     """
+    if len(x) > BATCH:  # every image of the index has a weight for every query
+        places = range(0, len(x), BATCH)
+        parts = [
+            _vote_softly(index, x[i : i + BATCH], targets[i : i + BATCH], temperature)
+            for i in places
+        ]
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
     squares = index._squared_distances(x.reshape(len(x), -1))
     wanted = index.labels == targets[:, None]
     scores = squares / -temperature

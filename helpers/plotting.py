@@ -201,6 +201,7 @@ def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
     """
     images = _checked(images, "images", ["n"])
     titles = _one_each(titles, "titles", len(images), "image")
+    titles = titles if titles is None else [str(title) for title in titles]
     wrong = _one_each(wrong, "wrong", len(images), "image")
     _at_least_one(columns, "columns")
     columns = min(columns, len(images))

@@ -141,21 +141,6 @@ def probabilities(values, name, classes_from=0):
     return values if values.dtype.kind == "f" else values.astype(float)
 
 
-def same_length(name, values, other, others):
-    """Raise a ValueError unless `values` has as many entries as `others`.
-
-    Examples
-    --------
-    >>> same_length("y", [1, 2], "x", [1])
-    Traceback (most recent call last):
-    ValueError: y must have as many entries as x: 2 and 1 came
-    """
-    if len(values) != len(others):
-        raise ValueError(
-            f"{name} must have as many entries as {other}: {len(values)} and {len(others)} came"
-        )
-
-
 def whole_number(value, name, low, high=None):
     """Return an int from `low` to `high`.
 

@@ -432,3 +432,25 @@ def test_an_older_definition_is_named(capsys, monkeypatch):
 def test_an_exercise_that_does_not_exist_is_named(ask, name):
     with pytest.raises(ValueError, match=f"exercise must be a name such as '05-2', not {name!r}"):
         ask(name)
+
+
+def test_numbers_that_differ_late_are_not_printed_as_equal():
+    exercise = Exercise("99-7", points=1, lesson="", hint="")
+    exercise.right(lambda x: x + 4)
+    exercise.case("one", 1)
+    message = grade_answer("99-7", lambda x: (x + 4) * (1 + 1e-12)).message
+    assert "gave 5.000000000005" in message
+
+
+def test_an_exception_that_does_not_print_is_still_a_wrong_answer():
+    class Broken(Exception):
+        def __str__(self):
+            raise RuntimeError("boom")
+
+    def answer(x):
+        raise Broken
+
+    exercise = Exercise("99-8", points=1, lesson="", hint="")
+    exercise.right(lambda x: x)
+    exercise.case("one", 1)
+    assert "the function raised Broken" in grade_answer("99-8", answer).message

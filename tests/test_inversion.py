@@ -241,3 +241,31 @@ def test_starts_have_the_asked_shape():
 def test_inverting_prints_nothing(linear_model, capfd):
     inversion.invert(linear_model[0], inversion.noise(1, 0), 3, max_steps=2, progress=True)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_callable_that_gives_something_else_the_next_time_is_asked_again():
+    sharpness = 1.0
+
+    def model(x):
+        bright = sharpness * tf.reduce_mean(x, axis=(1, 2, 3))
+        return tf.nn.softmax(tf.stack([0 * bright, bright], axis=1))
+
+    start = np.full((1, 2, 2, 1), 0.9, np.float32)
+    before = inversion.invert(model, start, 1, max_steps=1)
+    sharpness = 50.0
+    after = inversion.invert(model, start, 1, max_steps=1)
+    assert after.trace[0, 0] > 0.99 > before.trace[0, 0]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda x: np.full((len(x), 2), 0.5, np.float32),
+        lambda x: tf.fill((len(x), 2), 0.5),
+        lambda x: tf.one_hot(tf.cast(tf.reduce_mean(x, axis=(1, 2, 3)) > 2, tf.int32), 2),
+    ],
+    ids=["NumPy", "a constant", "a decision"],
+)
+def test_a_model_without_a_gradient_is_refused_by_that_reason(model):
+    with pytest.raises(ValueError, match="model must be differentiable"):
+        inversion.invert(model, np.zeros((2, 2, 2, 1)), 1, max_steps=1)

@@ -312,3 +312,36 @@ def test_neighbours_do_not_need_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "[]\n"
+
+
+def test_the_lower_bound_holds_where_almost_nothing_lies_beside_the_components():
+    """Residuals of a thousandth must not be rounded away: they decide who is nearest."""
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        # images in a space of 95 dimensions, and a little beside it
+        plane = rng.random((95, 200)) / 95
+        images = rng.random((10_000, 95)) @ plane + 1e-3 * rng.random((10_000, 200))
+        images = np.clip(images, 0, 1).astype(np.float32).reshape(-1, 20, 10, 1)
+        query = np.clip(rng.random((1, 95)) @ plane, 0, 1).astype(np.float32).reshape(1, 20, 10, 1)
+        index = neighbours.NeighbourIndex(images, np.zeros(10_000, int))
+        exact = np.linalg.norm((images - query).astype(float).reshape(10_000, -1), axis=1)
+        assert index._pca is not None  # the filter takes part
+        assert np.allclose(index.search(query, 10)[0][0], np.sort(exact)[:10], rtol=1e-6)
+
+
+def test_an_index_does_not_follow_later_changes_of_the_array():
+    images = np.linspace(0, 1, 5, dtype=np.float32).reshape(5, 1, 1, 1)
+    index = neighbours.NeighbourIndex(images, np.arange(5))
+    images[:] = 0
+    assert index.search(np.ones((1, 1, 1, 1)), 1)[1].item() == 4
+
+
+def test_many_soft_votes_are_those_of_one_image_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    index = neighbours.NeighbourIndex(rng.random((20, 3, 3, 1)), np.arange(20) % 3)
+    start, settings = rng.random((7, 3, 3, 1)), {"method": "soft", "max_steps": 3, "mask": 1.0}
+    together = neighbours.invert(index, start, 2, **settings)
+    monkeypatch.setattr(neighbours, "BATCH", 3)
+    apart = neighbours.invert(index, start, 2, **settings)
+    assert np.allclose(together.images, apart.images, atol=1e-6)
+    assert np.allclose(together.trace, apart.trace, atol=1e-6)

@@ -308,3 +308,8 @@ def test_the_style_starts_titles_at_the_left_and_tells_colours_apart():
     cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     blue, orange = (colors.to_hex(colour) for colour in cycle[:2])
     assert (blue, orange) == ("#0173b2", "#de8f05")  # of seaborn's colour-blind-safe palette
+
+
+def test_titles_may_be_labels():
+    figure = plotting.digit_grid(np.zeros((2, 4, 4)), titles=np.array([3, 8]))
+    assert [ax.get_title() for ax in figure.axes] == ["3", "8"]

@@ -285,3 +285,8 @@ def test_a_computer_that_can_is_not(monkeypatch, version, machine):
     monkeypatch.setattr(sys, "platform", "darwin" if machine == "arm64" else "linux")
     monkeypatch.setattr("platform.machine", lambda: machine)
     assert helpers.unsupported() is None
+
+
+def test_a_program_without_a_console_can_import_the_backend():
+    code = "import sys; sys.stderr = None; import helpers.backend; print('imported')"
+    assert run_python(code).stdout == "imported\n"

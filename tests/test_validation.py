@@ -250,7 +250,6 @@ def test_values_come_back_in_the_form_to_go_on_with():
     assert validation.flag(np.True_, "flag") is True
     assert validation.probabilities([[0, 1]], "p").dtype == float
     assert validation.outputs(model, X).shape == (6, 3)
-    validation.same_length("y", [1], "x", [2])
 
 
 def test_the_bounds_of_a_number_belong_to_it_unless_they_are_said_to_be_above():
