@@ -168,20 +168,6 @@ def models_unreadable(monkeypatch, tmp_path):
     return r"models cannot be read \(Permission denied\)"
 
 
-def data_missing(monkeypatch, tmp_path):
-    nothing = SimpleNamespace(rung=None, notes=())
-    monkeypatch.setattr(
-        data,
-        "locate",
-        lambda name: nothing if name == "mnist" else SimpleNamespace(rung="x", notes=()),
-    )
-    monkeypatch.setattr(data, "why_unreachable", lambda name: "No answer from host.")
-    return (
-        r"MNIST: not on this computer\. No answer from host\. .*set COURSE_DATA to a folder with "
-        r"mnist\.npz"
-    )
-
-
 def sample_missing(monkeypatch, tmp_path):
     samples = tmp_path / "samples"
     samples.mkdir()
@@ -225,7 +211,6 @@ def disk_full(monkeypatch, tmp_path):
         models_below_a_file,
         checkpoint_unreadable,
         models_unreadable,
-        data_missing,
         sample_missing,
         sample_damaged,
         memory_low,
@@ -264,9 +249,7 @@ def download_to_come(monkeypatch):
     return "MNIST: will be downloaded (11 MB)"
 
 
-def dataset_that_no_core_notebook_needs(monkeypatch):
-    save("01_a", "1")
-    save("further/09_b", 'data.load("mnist")')
+def dataset_that_is_nowhere(monkeypatch):
     monkeypatch.setattr(data, "locate", lambda name: SimpleNamespace(rung=None, notes=()))
     monkeypatch.setattr(data, "why_unreachable", lambda name: "No answer from host.")
     return "MNIST: not on this computer. No answer from host."
@@ -285,7 +268,7 @@ def damaged_copy(monkeypatch):
         memory_for_one,
         long_windows_path,
         download_to_come,
-        dataset_that_no_core_notebook_needs,
+        dataset_that_is_nowhere,
         damaged_copy,
     ],
 )
@@ -310,11 +293,10 @@ def test_a_damaged_file_is_noticed_on_the_real_ladder(healthy, tmp_path, capsys)
     healthy.setattr(data, "why_unreachable", lambda name: "No answer from host.")
     healthy.setenv("COURSE_DATA", str(tmp_path))
     (tmp_path / "mnist.npz").write_bytes(data.SAMPLES.joinpath("mnist.npz").read_bytes()[:-9])
-    with pytest.raises(SystemExit):
-        main(["doctor"])
+    main(["doctor"])
     printed = capsys.readouterr().out
     assert re.search(r"! MNIST: COURSE_DATA is not used\. .*mnist\.npz", printed)
-    assert "✗ MNIST: not on this computer" in printed
+    assert re.search(r"! MNIST: not on this computer.* set COURSE_DATA to a folder with", printed)
 
 
 def test_every_dataset_is_looked_at(healthy, capsys):

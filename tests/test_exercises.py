@@ -63,18 +63,21 @@ def solution(name):
 
 
 def test_every_answer_cell_has_an_exercise_and_every_exercise_a_cell():
-    assert set(answer_cells()) == set(EXERCISES)
+    assert set(answer_cells()) == set(EXERCISES), (
+        "the names after # ANSWER in the notebooks are not those of the exercises in the rooms"
+    )
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_exercise(name):
     """The notebook's solution is right, its stub is not answered, each mistake gets its message."""
     exercise, cell = EXERCISES[name], answer_cells()[name]
-    assert exercise.points == cell.metadata["course"]["points"]
-    assert sum(not case.hidden for case in exercise.cases) >= 2
-    assert any(case.hidden for case in exercise.cases)
-    assert len({message for _, message in exercise.mistakes}) <= 8
-    assert 1 <= len(exercise.hints) <= 3
+    stated = cell.metadata["course"]["points"]
+    assert exercise.points == stated, "the points of the room are not those of the cell's metadata"
+    assert sum(not case.hidden for case in exercise.cases) >= 2, "give it two cases or more"
+    assert any(case.hidden for case in exercise.cases), "give it a case with hidden=True"
+    assert len({message for _, message in exercise.mistakes}) <= 8, "eight mistakes at most"
+    assert 1 <= len(exercise.hints) <= 3, "one to three hints"
     full = grade_answer(name, solution(name), hidden=True)
     assert full == exercises.Grade("right", f"✓ {name}: right. {exercise.lesson}", exercise.points)
     stub = run_cell(release.stub(cell, name), f"<stub {name}>")

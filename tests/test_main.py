@@ -78,7 +78,8 @@ def test_no_command_or_an_unknown_one_is_answered_with_the_usage(argv, capsys):
     with pytest.raises(SystemExit) as stop:
         main(argv)
     assert stop.value.code == 2
-    assert "usage: python -m helpers.course" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "usage: python -m helpers.course" in printed and "release" in printed
 
 
 # --- one line, or a traceback

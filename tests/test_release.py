@@ -56,6 +56,7 @@ def course(tmp_path, monkeypatch):
         "helpers/models.py",
         "helpers/__pycache__/models.pyc",
         "helpers/course/run.py",
+        release.README,
         "data/samples/mnist.npz",
         "data/pretrained/mnist-cnn.json",
         "data/cache/mnist.npz",
@@ -107,6 +108,7 @@ def test_a_copy_holds_what_students_need_and_nothing_else(copy):
     assert set(content(copy)) == {
         "helpers/models.py",
         "helpers/course/run.py",
+        release.README,
         "data/samples/mnist.npz",
         "data/pretrained/mnist-cnn.json",
         "requirements.txt",
@@ -118,6 +120,13 @@ def test_a_copy_holds_what_students_need_and_nothing_else(copy):
         release.MANIFEST,
     }
     assert {path.name for path in copy.parent.iterdir()} == {"course", "copy"}  # nothing half-made
+
+
+def test_the_students_readme_names_only_what_a_copy_holds():
+    text = (ROOT / release.README).read_text(encoding="utf-8")
+    linked = re.findall(r"\]\(([^)#]+)\)", text)
+    assert linked and all(link.split("/")[0] in release.CONTENTS for link in linked)
+    assert not any(word in text for word in ("nbval", "TEACHING", "CONTRIBUTING"))
 
 
 def test_a_copy_can_be_installed_and_leaves_no_result_behind():
@@ -199,7 +208,7 @@ def test_a_solution_in_a_cell_of_text_does_not_leak(course, tmp_path):
 
 
 def test_a_copy_that_nobody_changed_is_replaced(course, copy):
-    (course / "README.md").write_text("new")
+    (course / release.README).write_text("new")
     (course / "data" / "samples" / "mnist.npz").unlink()
     for left in (
         "helpers/__pycache__/models.pyc",

@@ -131,8 +131,8 @@ def test_minutes_are_stated_to_the_reader_and_to_the_commands(path):
 def test_cells_are_few_and_short_and_the_file_is_small(path):
     notebook = notebooks.read(path)
     cells = notebooks.code_cells(notebook)
-    assert 25 <= len(notebook.cells) <= 60, (
-        f"{path.name} has {len(notebook.cells)} cells: 30 to 45 fit a class, 25 to 60 are allowed"
+    assert 10 <= len(notebook.cells) <= 60, (
+        f"{path.name} has {len(notebook.cells)} cells: 30 to 45 fit a class, 10 to 60 are allowed"
     )
     for number, cell in enumerate(cells, 1):
         assert length(cell) <= 20, (

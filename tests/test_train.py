@@ -64,14 +64,14 @@ def room(tmp_path, monkeypatch):
     """A new chapter's room that defines two networks; no shared file knows of it."""
     folder = tmp_path / "chapters"
     folder.mkdir()
-    (folder / "chapter_99.py").write_text(
+    (folder / "chapter_00.py").write_text(
         "import test_train\n"
         "from helpers.models import NETWORKS as SHARED\n"
         'NETWORKS = {"shirts": test_train.FASHION, **SHARED}\n'
     )
     monkeypatch.setitem(sys.modules, "test_train", sys.modules[__name__])
-    yield folder / "chapter_99.py"
-    sys.modules.pop("helpers.chapters.chapter_99", None)
+    yield folder / "chapter_00.py"
+    sys.modules.pop("helpers.chapters.chapter_00", None)
 
 
 def run(*words):
@@ -156,7 +156,7 @@ def test_two_networks_that_would_share_their_files_are_named(loaded, room):
         "from helpers.training import Recipe\n"
         'NETWORKS = {"tiny": dataclasses.replace(test_train.TINY, recipe=Recipe(epochs=3))}\n'
     )
-    with pytest.raises(notebooks.UsageError, match=r"chapter_99 has a network 'tiny' for mnist"):
+    with pytest.raises(notebooks.UsageError, match=r"chapter_00 has a network 'tiny' for mnist"):
         run("tiny")
 
 

@@ -59,6 +59,9 @@ def _parse(argv):
     else:
         for name in COMMANDS:
             commands.add_parser(name, help=_summary(name))
+    if not argv:
+        parser.print_help(sys.stderr)
+        raise SystemExit(2)
     return parser.parse_args(argv)
 
 

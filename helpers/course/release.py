@@ -18,7 +18,6 @@ CONTENTS = (
     "helpers",
     "data",
     "figures",
-    "README.md",
     "LICENSE",
     "requirements.txt",
     "constraints.txt",
@@ -49,6 +48,8 @@ LEFT_BY_RUNNING = (
 
 # Lies in each copy: the SHA-256 of every file that `release` wrote there.
 MANIFEST = ".made-by-release"
+# the README of a copy says nothing of teaching and tests
+README = "helpers/course/students.md"
 NAMES_SHOWN = 3
 
 ANSWER = re.compile(r"# ANSWER (\d\d-\d+)")
@@ -112,6 +113,7 @@ def release(target):
                 new = temporary / path
                 new.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / path, new)
+        shutil.copyfile(ROOT / README, temporary / "README.md")
         for path, notebook in copies.items():
             notebooks.write(notebook, temporary / "notebooks" / path.relative_to(notebooks.FOLDER))
         manifest = {"command": "python -m helpers.course release", "files": _digests(temporary)}
