@@ -1,5 +1,6 @@
 """Figures of the rooms 01 to 03: what is drawn, and that its words say no more than its values."""
 
+import json
 import re
 
 import matplotlib.pyplot as plt
@@ -9,7 +10,7 @@ import pytest
 from matplotlib import colors
 from scipy import stats
 
-from helpers import plotting
+from helpers import checkpoints, models, plotting, records
 from helpers.chapters import chapter_01, chapter_02, chapter_03
 
 RNG = np.random.default_rng(0)
@@ -217,6 +218,23 @@ def test_recipes_are_compared_by_the_medians_of_their_seeds(the_figure):
 # --- 02
 
 
+def test_networks_under_wrong_names_are_noticed():
+    """The recorded mistakes tell the seven apart, so that exchanged labels would be seen."""
+    stored = {name: records.trainings("full", name) for name in models.ABLATIONS}
+    first = {name: runs[0]["wrong"] for name, runs in stored.items()}
+    for name, images in first.items():
+        for label in first:
+            # one mistake fewer: it need not be the very same run
+            assert (chapter_02.nearest_record(images[1:], first) == label) == (label == name)
+
+
+def test_each_shipped_network_is_the_one_on_record():
+    for name in models.ABLATIONS:
+        card = json.loads((checkpoints.PRETRAINED / f"mnist-{name}.json").read_text())
+        run = records.training("full", name, card["seed"], card["recipe"])
+        assert run["accuracy"] == card["test_accuracy"]
+
+
 def test_shares_are_bars_as_long_as_their_part_of_the_sum(the_figure):
     costs = pd.DataFrame({"parameters": [10, 30], "multiply-adds": [1200, 400]}, ["conv", "dense"])
     chapter_02.show_shares(costs)
@@ -335,6 +353,18 @@ def test_images_wrong_in_every_run_stand_above_those_wrong_in_one(the_figure):
     assert [len(ax.images) for ax in axes] == [1, 1, 0, 1, 1, 1]
     assert np.array_equal(axes[1].images[0].get_array(), always[1, ..., 0])
     assert np.array_equal(axes[3].images[0].get_array(), once[0, ..., 0])
+
+
+def test_the_bootstrap_finds_the_spread_of_seeds_and_of_images():
+    seeds, images = 8, 400
+    none = [[] for _ in range(seeds)]
+    one_third = [list(range(0, images, 3)) for _ in range(seeds)]  # all runs alike: images only
+    uneven = [list(range(10 * seed)) for seed in range(seeds)]
+    wrong = {"reference": none, "alike": one_third, "uneven": uneven}
+    spread = chapter_02.bootstrap_spread(wrong, images, draws=2000)
+    assert np.isclose(spread["alike"], 100 * np.sqrt(2 / 9 / images), rtol=0.1)
+    points = 100 * 10 * np.arange(seeds) / images
+    assert spread["uneven"] > 0.9 * np.std(points, ddof=1) / np.sqrt(seeds)
 
 
 # --- 03
