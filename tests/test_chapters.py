@@ -227,13 +227,19 @@ def test_the_stall_draws_p_left_its_gradient_right_and_where_a_walk_stops(shown)
     assert texts(left.get_legend().get_texts()) == ["from noise", "from a 6"]
 
 
-def test_the_repair_marks_the_floor_of_the_logarithm_beside_p(shown):
-    trajectories = {"log": RNG.random((4, 2)), "naive": RNG.random((4, 2))}
+def test_the_repair_marks_the_floor_and_draws_all_steps_on_one_axis_of_lengths(shown):
+    kinds = ("log p, normalised", "p, normalised", "log p, raw", "p, raw")
+    trajectories = {name: RNG.random((4, 2)) for name in kinds}
     chapter_05.show_repair(trajectories, target=2)
     left, right = shown[0].axes
-    assert list(left.lines[2].get_ydata()) == [1e-10, 1e-10]
-    assert len(right.lines) == 2
+    assert list(left.lines[4].get_ydata()) == [1e-10, 1e-10]
+    for ax, column in ((left, 0), (right, 1)):
+        for line, trajectory in zip(ax.lines, trajectories.values(), strict=False):
+            np.testing.assert_array_equal(line.get_ydata(), trajectory[:, column])
+    assert len(right.lines) == 4
+    assert [line.get_linestyle() for line in right.lines] == ["-", "--", "-", "--"]
     assert left.get_ylabel() == "p of class 2"
+    assert right.get_ylabel() == "length of the step"
 
 
 def test_film_strips_show_every_other_frame_of_the_pair_that_was_asked_for(shown):

@@ -14,7 +14,7 @@ PHOTOS = RNG.random((2, 1, 28, 28, 1), dtype=np.float32)
 slope = Exercise(
     "05-1",
     points=2,
-    lesson="The logarithm keeps the gradient large where p is tiny.",
+    lesson="Training changes the weights on this loss; an inversion changes the image.",
     hint=(
         "The weights stay, the image may change: tell the tape so, and compute the loss inside it.",
         "`with tf.GradientTape() as tape:` watch x, ask the model, take -tf.math.log of p[target].",
@@ -298,39 +298,42 @@ def show_stall(trajectories, target, epsilon):
 
 
 def show_repair(trajectories, target):
-    """Show that the log loss climbs where the naive step stalls.
+    """Show which kinds of step free a real digit: p, and how long each step is.
 
     Parameters
     ----------
     trajectories : dict of str to array of shape (steps, 2)
-        For each kind of step, from one start: p of the target and the length of the gradient.
+        For each kind of step, from one start: p of the target, and the length of the step before
+        clipping. Kinds whose curves coincide are told apart by their lines, solid and dashed.
     target : int
     """
     figure, axes = _probability_and_slope(
-        trajectories, target, "length of the gradient of the loss"
+        trajectories, target, "length of the step", lines=("-", "--", "-", "--")
     )
-    axes[0].set_title("The same digit now climbs to p of almost 1")
-    axes[1].set_title("Steep from the floor up to p near 1")
-    axes[0].axhline(FLOOR, color="black", linestyle="--", linewidth=1)
+    axes[0].set_title("Normalised, both losses climb alike")
+    axes[1].set_title("A normalised step has one length")
+    axes[0].axhline(FLOOR, color="black", linestyle=":", linewidth=1)
     axes[0].annotate(
         "floor of the logarithm, $10^{-10}$",
-        (0.98, 1.6 * FLOOR),
+        (0.98, FLOOR / 1.6),
         xycoords=("axes fraction", "data"),
         ha="right",
+        va="top",
     )
     plotting.show(
         figure,
-        "Two panels with log axes, two curves in each, both from the same real digit. With the log "
-        "loss, p climbs over many powers of ten to almost one. The naive walk stays flat at the "
-        "bottom. The gradient of the log loss is long between its floor and p near one.",
+        "Two panels with log axes, four curves in each, all from the same real digit. The two "
+        "normalised walks, with the logarithm and without, climb on one line from far below the "
+        "floor of the logarithm to p of almost one, by steps of one length. The two raw walks stay "
+        "at the bottom, because their steps are tiny.",
     )
 
 
-def _probability_and_slope(trajectories, target, slope):
+def _probability_and_slope(trajectories, target, slope, lines=("-", "-")):
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4))
     for ax, column, label in zip(axes, (0, 1), (f"p of class {target}", slope), strict=True):
-        for name, trajectory in trajectories.items():
-            ax.semilogy(trajectory[:, column], label=name)
+        for (name, trajectory), line in zip(trajectories.items(), lines, strict=True):
+            ax.semilogy(trajectory[:, column], line, label=name)
         ax.set(xlabel="step", ylabel=label)
     axes[0].legend(frameon=False)
     return figure, axes
