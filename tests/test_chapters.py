@@ -268,13 +268,17 @@ def test_the_matrix_has_sources_in_rows_and_frames_its_diagonal_only(shown):
     assert call.figure.get_supylabel().startswith("real source")
 
 
-def test_the_film_is_an_animation_of_the_frames_it_was_given(monkeypatch):
+def test_the_film_opens_with_its_end_and_names_the_targets_above_the_images(monkeypatch):
     calls = []
     monkeypatch.setattr(plotting, "animate", lambda *args, **kw: calls.append((args, kw)))
-    frames = images(3, 10)
+    frames = RNG.random((3, 10, 28, 28, 1), dtype=np.float32)
     chapter_05.show_film(frames, source=2)
     ((drawn, alt), keywords) = calls[0]
-    assert drawn is frames
+    pixels, labels = drawn[:, :, -28:], drawn[:, :, :-28]
+    np.testing.assert_array_equal(pixels, frames[[2, 0, 1, 2], ..., 0])
+    assert (labels == labels[0]).all(), "the labels stay"
+    assert len({label.tobytes() for label in labels[0]}) == 10, "each target has its own"
+    assert labels.max() > 0.9
     assert "real 2" in alt
     assert keywords["name"] == "05_film"
 

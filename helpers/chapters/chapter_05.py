@@ -397,22 +397,38 @@ def show_matrix(images):
 
 
 def show_film(frames, source):
-    """Show one real digit on its way to all ten classes, as an animation.
+    """Show one real digit on its way to all ten classes, as an animation with labels.
 
     Parameters
     ----------
     frames : array of shape (frames, 10, h, w, 1), values in [0, 1]
+        The film opens with the last one, because a page that does not move shows the first.
     source : int
         The class of the digit.
     """
+    images = plotting.squeeze_digits(frames)
+    width = images.shape[-1]
+    labels = np.stack([_label(f"to {target}", width) for target in range(images.shape[1])])
+    labels = np.broadcast_to(labels, (len(images), *labels.shape))
+    labelled = np.concatenate([labels, images], axis=2)
     plotting.animate(
-        frames,
-        f"An animation of ten copies of one real {source}. Each grows bright strokes of another "
-        f"digit, from zero to nine, over the strokes of the {source}.",
+        np.concatenate([labelled[-1:], labelled]),
+        f"An animation of ten copies of one real {source}, each with its target written above it. "
+        "Each grows bright strokes of another digit, from zero to nine, over the strokes of the "
+        f"{source}. The first picture shows the end.",
         name="05_film",
         columns=5,
         milliseconds=120,
     )
+
+
+def _label(words, width, height=12):
+    """Write words in white on black: an array of shape (height, width), values in [0, 1]."""
+    from PIL import Image, ImageDraw
+
+    label = Image.new("L", (width, height))
+    ImageDraw.Draw(label).text((width / 2, height / 2), words, fill=255, anchor="mm", font_size=9)
+    return np.asarray(label, np.float32) / 255
 
 
 def show_slopes(slopes):
