@@ -346,17 +346,6 @@ def test_each_learning_rate_has_its_own_panel_in_order(shown):
         assert f"η = {rate:g}:" in ax.get_title(loc="left") + ax.get_title()
 
 
-def test_results_of_learning_rates_stand_below_their_sources(shown):
-    start = images(3)
-    runs = {rate: inversion([7, 8, 9], steps=6, start=start) for rate in (0.5, 2)}
-    chapter_05.show_images_by_rate(runs)
-    (call,) = shown
-    assert_digits(call.axes, np.concatenate([start, *(run.images for run in runs.values())]))
-    assert row_labels(call.axes, 3) == ["source", "η = 0.5", "η = 2"]
-    assert column_labels(call.axes, 3) == ["→ 7", "→ 8", "→ 9"]
-    assert headline(call.figure).startswith("After 6 steps")
-
-
 def test_ten_starts_are_those_that_went_to_the_target(shown):
     runs = {name: inversion(np.arange(20) % 10, steps=5) for name in ("noise", "real")}
     chapter_05.show_ten_starts(runs, target=3)

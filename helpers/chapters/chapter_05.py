@@ -535,29 +535,6 @@ def show_step_sizes(runs):
     )
 
 
-def show_images_by_rate(runs):
-    """Show what several learning rates made of the same images.
-
-    Parameters
-    ----------
-    runs : dict of float to Inversion
-        From the smallest to the largest learning rate, all from the same starts.
-    """
-    first = next(iter(runs.values()))
-    figure = plotting.digit_table(
-        np.stack([first.start, *(run.images for run in runs.values())]),
-        ["source", *(f"η = {rate:g}" for rate in runs)],
-        [f"→ {target}" for target in first.targets],
-        title=f"After {len(first.trace) - 1} steps: the larger η, the less is left of the source",
-    )
-    plotting.show(
-        figure,
-        "Rows of ten images, the sources above. With the smallest rate they look unchanged. Then "
-        "strokes of the target appear. With the largest rate, black and white blocks cover "
-        "everything.",
-    )
-
-
 def show_ten_starts(runs, target):
     """Show ten noise images and ten real digits, and what one target made of them.
 
