@@ -227,13 +227,19 @@ def test_the_stall_draws_p_left_its_gradient_right_and_where_a_walk_stops(shown)
     assert texts(left.get_legend().get_texts()) == ["from noise", "from a 6"]
 
 
-def test_the_repair_marks_the_floor_of_the_logarithm_beside_p(shown):
-    trajectories = {"log": RNG.random((4, 2)), "naive": RNG.random((4, 2))}
+def test_the_repair_marks_the_floor_and_draws_all_steps_on_one_axis_of_lengths(shown):
+    kinds = ("log p, normalised", "p, normalised", "log p, raw", "p, raw")
+    trajectories = {name: RNG.random((4, 2)) for name in kinds}
     chapter_05.show_repair(trajectories, target=2)
     left, right = shown[0].axes
-    assert list(left.lines[2].get_ydata()) == [1e-10, 1e-10]
-    assert len(right.lines) == 2
+    assert list(left.lines[4].get_ydata()) == [1e-10, 1e-10]
+    for ax, column in ((left, 0), (right, 1)):
+        for line, trajectory in zip(ax.lines, trajectories.values(), strict=False):
+            np.testing.assert_array_equal(line.get_ydata(), trajectory[:, column])
+    assert len(right.lines) == 4
+    assert [line.get_linestyle() for line in right.lines] == ["-", "--", "-", "--"]
     assert left.get_ylabel() == "p of class 2"
+    assert right.get_ylabel() == "length of the step"
 
 
 def test_film_strips_show_every_other_frame_of_the_pair_that_was_asked_for(shown):
@@ -262,13 +268,17 @@ def test_the_matrix_has_sources_in_rows_and_frames_its_diagonal_only(shown):
     assert call.figure.get_supylabel().startswith("real source")
 
 
-def test_the_film_is_an_animation_of_the_frames_it_was_given(monkeypatch):
+def test_the_film_opens_with_its_end_and_names_the_targets_above_the_images(monkeypatch):
     calls = []
     monkeypatch.setattr(plotting, "animate", lambda *args, **kw: calls.append((args, kw)))
-    frames = images(3, 10)
+    frames = RNG.random((3, 10, 28, 28, 1), dtype=np.float32)
     chapter_05.show_film(frames, source=2)
     ((drawn, alt), keywords) = calls[0]
-    assert drawn is frames
+    pixels, labels = drawn[:, :, -28:], drawn[:, :, :-28]
+    np.testing.assert_array_equal(pixels, frames[[2, 0, 1, 2], ..., 0])
+    assert (labels == labels[0]).all(), "the labels stay"
+    assert len({label.tobytes() for label in labels[0]}) == 10, "each target has its own"
+    assert labels.max() > 0.9
     assert "real 2" in alt
     assert keywords["name"] == "05_film"
 
@@ -334,17 +344,6 @@ def test_each_learning_rate_has_its_own_panel_in_order(shown):
     for ax, (rate, run) in zip(call.axes, runs.items(), strict=True):
         np.testing.assert_array_equal([line.get_ydata() for line in ax.lines], run.trace.T)
         assert f"η = {rate:g}:" in ax.get_title(loc="left") + ax.get_title()
-
-
-def test_results_of_learning_rates_stand_below_their_sources(shown):
-    start = images(3)
-    runs = {rate: inversion([7, 8, 9], steps=6, start=start) for rate in (0.5, 2)}
-    chapter_05.show_images_by_rate(runs)
-    (call,) = shown
-    assert_digits(call.axes, np.concatenate([start, *(run.images for run in runs.values())]))
-    assert row_labels(call.axes, 3) == ["source", "η = 0.5", "η = 2"]
-    assert column_labels(call.axes, 3) == ["→ 7", "→ 8", "→ 9"]
-    assert headline(call.figure).startswith("After 6 steps")
 
 
 def test_ten_starts_are_those_that_went_to_the_target(shown):

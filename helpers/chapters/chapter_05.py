@@ -14,7 +14,7 @@ PHOTOS = RNG.random((2, 1, 28, 28, 1), dtype=np.float32)
 slope = Exercise(
     "05-1",
     points=2,
-    lesson="The logarithm keeps the gradient large where p is tiny.",
+    lesson="Training changes the weights on this loss; an inversion changes the image.",
     hint=(
         "The weights stay, the image may change: tell the tape so, and compute the loss inside it.",
         "`with tf.GradientTape() as tape:` watch x, ask the model, take -tf.math.log of p[target].",
@@ -298,39 +298,42 @@ def show_stall(trajectories, target, epsilon):
 
 
 def show_repair(trajectories, target):
-    """Show that the log loss climbs where the naive step stalls.
+    """Show which kinds of step free a real digit: p, and how long each step is.
 
     Parameters
     ----------
     trajectories : dict of str to array of shape (steps, 2)
-        For each kind of step, from one start: p of the target and the length of the gradient.
+        For each kind of step, from one start: p of the target, and the length of the step before
+        clipping. Kinds whose curves coincide are told apart by their lines, solid and dashed.
     target : int
     """
     figure, axes = _probability_and_slope(
-        trajectories, target, "length of the gradient of the loss"
+        trajectories, target, "length of the step", lines=("-", "--", "-", "--")
     )
-    axes[0].set_title("The same digit now climbs to p of almost 1")
-    axes[1].set_title("Steep from the floor up to p near 1")
-    axes[0].axhline(FLOOR, color="black", linestyle="--", linewidth=1)
+    axes[0].set_title("Normalised, both losses climb alike")
+    axes[1].set_title("A normalised step has one length")
+    axes[0].axhline(FLOOR, color="black", linestyle=":", linewidth=1)
     axes[0].annotate(
         "floor of the logarithm, $10^{-10}$",
-        (0.98, 1.6 * FLOOR),
+        (0.98, FLOOR / 1.6),
         xycoords=("axes fraction", "data"),
         ha="right",
+        va="top",
     )
     plotting.show(
         figure,
-        "Two panels with log axes, two curves in each, both from the same real digit. With the log "
-        "loss, p climbs over many powers of ten to almost one. The naive walk stays flat at the "
-        "bottom. The gradient of the log loss is long between its floor and p near one.",
+        "Two panels with log axes, four curves in each, all from the same real digit. The two "
+        "normalised walks, with the logarithm and without, climb on one line from far below the "
+        "floor of the logarithm to p of almost one, by steps of one length. The two raw walks stay "
+        "at the bottom, because their steps are tiny.",
     )
 
 
-def _probability_and_slope(trajectories, target, slope):
+def _probability_and_slope(trajectories, target, slope, lines=("-", "-")):
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4))
     for ax, column, label in zip(axes, (0, 1), (f"p of class {target}", slope), strict=True):
-        for name, trajectory in trajectories.items():
-            ax.semilogy(trajectory[:, column], label=name)
+        for (name, trajectory), line in zip(trajectories.items(), lines, strict=True):
+            ax.semilogy(trajectory[:, column], line, label=name)
         ax.set(xlabel="step", ylabel=label)
     axes[0].legend(frameon=False)
     return figure, axes
@@ -394,22 +397,38 @@ def show_matrix(images):
 
 
 def show_film(frames, source):
-    """Show one real digit on its way to all ten classes, as an animation.
+    """Show one real digit on its way to all ten classes, as an animation with labels.
 
     Parameters
     ----------
     frames : array of shape (frames, 10, h, w, 1), values in [0, 1]
+        The film opens with the last one, because a page that does not move shows the first.
     source : int
         The class of the digit.
     """
+    images = plotting.squeeze_digits(frames)
+    width = images.shape[-1]
+    labels = np.stack([_label(f"to {target}", width) for target in range(images.shape[1])])
+    labels = np.broadcast_to(labels, (len(images), *labels.shape))
+    labelled = np.concatenate([labels, images], axis=2)
     plotting.animate(
-        frames,
-        f"An animation of ten copies of one real {source}. Each grows bright strokes of another "
-        f"digit, from zero to nine, over the strokes of the {source}.",
+        np.concatenate([labelled[-1:], labelled]),
+        f"An animation of ten copies of one real {source}, each with its target written above it. "
+        "Each grows bright strokes of another digit, from zero to nine, over the strokes of the "
+        f"{source}. The first picture shows the end.",
         name="05_film",
         columns=5,
         milliseconds=120,
     )
+
+
+def _label(words, width, height=12):
+    """Write words in white on black: an array of shape (height, width), values in [0, 1]."""
+    from PIL import Image, ImageDraw
+
+    label = Image.new("L", (width, height))
+    ImageDraw.Draw(label).text((width / 2, height / 2), words, fill=255, anchor="mm", font_size=9)
+    return np.asarray(label, np.float32) / 255
 
 
 def show_slopes(slopes):
@@ -513,29 +532,6 @@ def show_step_sizes(runs):
         figure,
         "Ten trajectories of p for each of three learning rates. Too small: p hardly leaves zero. "
         "Right: p rises to one and stays. Too large: p jumps up and down until the end.",
-    )
-
-
-def show_images_by_rate(runs):
-    """Show what several learning rates made of the same images.
-
-    Parameters
-    ----------
-    runs : dict of float to Inversion
-        From the smallest to the largest learning rate, all from the same starts.
-    """
-    first = next(iter(runs.values()))
-    figure = plotting.digit_table(
-        np.stack([first.start, *(run.images for run in runs.values())]),
-        ["source", *(f"η = {rate:g}" for rate in runs)],
-        [f"→ {target}" for target in first.targets],
-        title=f"After {len(first.trace) - 1} steps: the larger η, the less is left of the source",
-    )
-    plotting.show(
-        figure,
-        "Rows of ten images, the sources above. With the smallest rate they look unchanged. Then "
-        "strokes of the target appear. With the largest rate, black and white blocks cover "
-        "everything.",
     )
 
 
