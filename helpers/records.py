@@ -106,8 +106,8 @@ def trainings(profile, network, dataset="mnist"):
 
     Examples
     --------
-    >>> [run["seed"] for run in trainings("full", "cnn_tuned")]
-    [0, 1, 2]
+    >>> [run["seed"] for run in trainings("full", "cnn")]
+    [0, 1, 2, 3, 4, 5, 6, 7]
     """
     runs = _trainings(profile, network, dataset)
     # medians over trainings of different recipes would mean nothing
