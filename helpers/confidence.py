@@ -55,14 +55,15 @@ def quantiles(p, q=(0.05, 0.10, 0.25, 0.50, 0.75)):
 
 
 def reliability(p, y, bins=15):
-    """Compare confidence with accuracy, in bins of equal width.
+    """Compare confidence with accuracy, in bins.
 
     Parameters
     ----------
     p : array of shape (n, classes), probabilities
     y : array of shape (n,), labels
-    bins : int
-        Number of bins between 0 and 1; a value on an edge belongs to the bin below.
+    bins : int, or sequence of float in [0, 1]
+        Number of bins of equal width between 0 and 1, or the edges of the bins, rising; a value
+        on an edge belongs to the bin below. Quantiles of m(x) as edges give bins of equal mass.
 
     Returns
     -------
@@ -70,17 +71,23 @@ def reliability(p, y, bins=15):
         ``low`` and ``high`` (edges), ``count``, ``confidence`` (mean m(x) in the bin),
         ``accuracy`` (share of correct images in the bin).
 
+    Raises
+    ------
+    ValueError
+        If edges do not rise, or a confidence lies outside of them.
+
     Examples
     --------
     >>> reliability([[0.25, 0.75], [1.0, 0.0]], [0, 0], bins=2).to_dict("list")
     {'low': [0.5], 'high': [1.0], 'count': [2], 'confidence': [0.875], 'accuracy': [0.5]}
+    >>> reliability([[0.25, 0.75], [1.0, 0.0]], [0, 0], bins=[0, 0.9, 1])["count"].to_list()
+    [1, 1]
     """
     p = _probabilities(p)
     y = validation.labels(y, "y", len(p), p.shape[1])
-    bins = validation.whole_number(bins, "bins", 1)
     m, correct = p.max(axis=1), p.argmax(axis=1) == y
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.digitize(m, edges, right=True) - 1, 0, bins - 1)
+    edges = _edges(bins, m)
+    place = np.clip(np.digitize(m, edges, right=True) - 1, 0, len(edges) - 2)
     table = pd.DataFrame({"bin": place, "confidence": m, "accuracy": correct})
     table = table.groupby("bin").agg(
         count=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
@@ -172,3 +179,18 @@ def apply_temperature(p, t):
 
 def _probabilities(p):
     return validation.probabilities(p, "p").astype(float)
+
+
+def _edges(bins, m):
+    """Return the edges of bins that hold all of m."""
+    if np.ndim(bins) == 0:
+        return np.linspace(0, 1, validation.whole_number(bins, "bins", 1) + 1)
+    edges = validation.numbers(bins, "bins", 0, 1)
+    if len(edges) < 2 or np.any(np.diff(edges) <= 0):
+        raise ValueError(f"bins must be a number, or edges that rise, not {bins!r}")
+    if m.min() < edges[0] or m.max() > edges[-1] + 1e-6:  # float32 may pass 1 by a rounding error
+        raise ValueError(
+            f"bins must hold every m(x), from {m.min():.6g} to {m.max():.6g}; they end at "
+            f"{edges[0]:g} and {edges[-1]:g}"
+        )
+    return edges

@@ -64,6 +64,24 @@ def test_a_value_on_an_edge_belongs_to_the_bin_below():
     assert np.allclose(table[["low", "high"]], [[0.6, 0.8]])
 
 
+def test_edges_of_bins_may_be_given_and_quantiles_make_bins_of_equal_mass():
+    p, y = drawn(1000, 4)
+    m = p.max(axis=1)
+    edges = [0, *np.quantile(m, np.linspace(0, 1, 11))[1:]]
+    table = confidence.reliability(p, y, edges)
+    assert list(table["count"]) == [100] * 10
+    assert np.allclose(table["high"], edges[1:])
+    inside = (m > edges[3]) & (m <= edges[4])
+    assert np.isclose(table["confidence"][3], m[inside].mean())
+    assert np.isclose(confidence.ece(p, y, np.linspace(0, 1, 16)), confidence.ece(p, y, 15))
+
+
+@pytest.mark.parametrize("bins", [[0, 0.5, 0.5, 1], [1, 0], [0.5], [0, 0.8], [0.95, 1], 0, 1.5])
+def test_bins_that_cannot_hold_every_image_once_are_refused(bins):
+    with pytest.raises(ValueError, match="bins must"):
+        confidence.reliability(two_classes([0.9]), np.array([0]), bins)
+
+
 @settings(max_examples=30, deadline=None)
 @given(n=st.integers(1, 60), bins=st.integers(1, 40), seed=st.integers(0, 10_000))
 def test_calibration_error_is_a_share(n, bins, seed):
