@@ -174,18 +174,19 @@ def test_doubted_digits_say_label_answer_and_confidence_and_mistakes_are_coloure
         assert to_hex(ax.title.get_color()) == to_hex(expected)
 
 
-def test_refusal_draws_accuracy_against_the_share_kept(shown):
-    kept = np.linspace(0.5, 1, 51)
-    curves = {"CNN": np.linspace(1, 0.98, 51), "LR": np.linspace(0.97, 0.9, 51)}
-    chapter_04.show_refusal(kept, curves)
+def test_refusal_draws_risk_against_the_share_kept_and_as_part_of_the_whole_risk(shown):
+    kept = np.linspace(0.02, 1, 50)
+    curves = {"CNN": (kept, kept / 50), "LR": (kept, kept / 10)}
+    chapter_04.show_refusal(curves)
     (call,) = shown
-    (ax,) = call.axes
-    for line, expected in zip(ax.lines, curves.values(), strict=True):
-        np.testing.assert_allclose(line.get_xdata(), 100 * kept)
-        np.testing.assert_allclose(line.get_ydata(), expected)
-    assert texts(ax.texts) == [" CNN", " LR"]
-    (unrefused,) = ax.collections
-    np.testing.assert_allclose(unrefused.get_segments()[0][:, 1], 0.98)
+    left, right = call.axes
+    part = kept >= 0.5
+    for place, (_, risk) in enumerate(curves.values()):
+        for ax in (left, right):
+            np.testing.assert_allclose(ax.lines[place].get_xdata(), 100 * kept[part])
+        np.testing.assert_allclose(left.lines[place].get_ydata(), 100 * risk[part])
+        np.testing.assert_allclose(right.lines[place].get_ydata(), 100 * kept[part])
+    assert texts(left.get_legend().get_texts()) == ["CNN", "LR"]
     assert call.name == "04_refusal"
 
 

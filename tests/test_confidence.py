@@ -141,6 +141,42 @@ def test_zeros_survive_another_temperature():
     assert np.isfinite(confidence.temperature([[1.0, 0.0]] * 2, [0, 1]))
 
 
+def test_a_temperature_of_logits_finds_what_the_floor_of_p_would_hide():
+    p, y = drawn(20_000, 1)
+    logits = 18 * np.log(p)
+    assert np.isclose(confidence.temperature_of_logits(logits, y), 18, rtol=0.05)
+    assert confidence.temperature(softmax(logits, axis=1), y) < 12
+    assert np.isclose(confidence.temperature(p, y), confidence.temperature_of_logits(np.log(p), y))
+
+
+def test_logits_that_are_none_are_refused():
+    for logits in ([1.0, 2.0], [[1.0, np.inf]]):
+        with pytest.raises(ValueError, match="logits must be"):
+            confidence.temperature_of_logits(logits, np.array([0]))
+
+
+def test_risk_of_ties_is_the_mean_over_random_orders():
+    m = np.array([0.9, 0.9, 0.9, 0.7, 0.7, 0.6])
+    y = np.array([0, 1, 0, 0, 1, 0])
+    coverage, risk = confidence.risk_coverage(two_classes(m), y)
+    rng, runs = np.random.default_rng(0), []
+    for _ in range(4000):
+        order = np.lexsort((rng.random(6), -m))
+        runs.append(np.cumsum(y[order]) / np.arange(1, 7))
+    assert np.allclose(coverage, np.arange(1, 7) / 6)
+    assert np.allclose(risk, np.mean(runs, axis=0), atol=0.03)
+    assert np.isclose(confidence.aurc(two_classes(m), y), risk.mean())
+
+
+def test_normalised_area_is_0_for_the_best_order_and_1_for_ties_everywhere():
+    y = np.array([0] * 7 + [1] * 3)
+    best = two_classes(np.linspace(0.95, 0.55, 10))
+    assert np.isclose(confidence.aurc(best, y, normalised=True), 0)
+    assert np.isclose(confidence.aurc(two_classes(np.full(10, 0.7)), y, normalised=True), 1)
+    assert confidence.aurc(best, y[::-1], normalised=True) > 1
+    assert np.isnan(confidence.aurc(best, np.zeros(10, int), normalised=True))
+
+
 def test_scores_do_not_need_tensorflow():
     code = (
         "import sys, helpers.confidence; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"

@@ -301,28 +301,31 @@ def show_doubted(images, labels, p, doubted):
     )
 
 
-def show_refusal(kept, accuracies):
+def show_refusal(curves):
     """Show what models gain when they may refuse the images that they doubt.
 
     Parameters
     ----------
-    kept : array of shape (n,), rising to 1
-        The share of the images that is kept.
-    accuracies : dict of str to array of shape (n,)
-        The accuracy on the images kept; one model is the ``"CNN"``.
+    curves : dict of str to pair of arrays of shape (n,)
+        Coverage and risk of each model: what `helpers.confidence.risk_coverage` gives.
     """
-    figure, ax = plt.subplots(figsize=(7.5, 3.8))
-    title = "Refusing the doubtful images helps all three; the CNN stays ahead"
-    plotting.lines(ax, 100 * kept, accuracies, "images kept (%)", "accuracy", title)
-    low = 100 * kept[0]
-    ax.set(xlim=(low - 1, 109), xticks=np.linspace(low, 100, 6))
-    unrefused = accuracies["CNN"][-1]
-    ax.hlines(unrefused, low - 1, 100, color="0.5", linewidth=1, linestyle="--")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.8))
+    for name, (coverage, risk) in curves.items():
+        kept = coverage >= 0.5
+        left.plot(100 * coverage[kept], 100 * risk[kept], label=name)
+        right.plot(100 * coverage[kept], 100 * risk[kept] / risk[-1], label=name)
+    left.set(title="The CNN has the least risk at every share", ylabel="mistakes among them (%)")
+    title = "Refusing takes the largest part of its risk away, too"
+    right.set(title=title, ylabel="risk (% of that without refusal)")
+    left.legend()
+    for ax in (left, right):
+        ax.set(xlabel="images kept, the surest first (%)", xlim=(49, 101))
+        ax.set_ylim(bottom=0)
     plotting.show(
         figure,
-        "Accuracy on the images kept, against their share. All curves rise as images are refused. "
-        "The CNN is above the others and soon close to 1; logistic regression must refuse many "
-        "images to reach the CNN's accuracy on all of them; k-NN stops rising.",
+        "Two panels of risk-coverage curves: mistakes among the images kept, against their share. "
+        "Left, the CNN lies lowest. Right, each curve is divided by its end without refusal, and "
+        "the CNN still falls fastest, then logistic regression; k-NN stops falling.",
         name="04_refusal",
     )
 
