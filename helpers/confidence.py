@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from helpers import validation
 
@@ -55,14 +55,15 @@ def quantiles(p, q=(0.05, 0.10, 0.25, 0.50, 0.75)):
 
 
 def reliability(p, y, bins=15):
-    """Compare confidence with accuracy, in bins of equal width.
+    """Compare confidence with accuracy, in bins.
 
     Parameters
     ----------
     p : array of shape (n, classes), probabilities
     y : array of shape (n,), labels
-    bins : int
-        Number of bins between 0 and 1; a value on an edge belongs to the bin below.
+    bins : int, or sequence of float in [0, 1]
+        Number of bins of equal width between 0 and 1, or the edges of the bins, rising; a value
+        on an edge belongs to the bin below. Quantiles of m(x) as edges give bins of equal mass.
 
     Returns
     -------
@@ -70,17 +71,23 @@ def reliability(p, y, bins=15):
         ``low`` and ``high`` (edges), ``count``, ``confidence`` (mean m(x) in the bin),
         ``accuracy`` (share of correct images in the bin).
 
+    Raises
+    ------
+    ValueError
+        If edges do not rise, or a confidence lies outside of them.
+
     Examples
     --------
     >>> reliability([[0.25, 0.75], [1.0, 0.0]], [0, 0], bins=2).to_dict("list")
     {'low': [0.5], 'high': [1.0], 'count': [2], 'confidence': [0.875], 'accuracy': [0.5]}
+    >>> reliability([[0.25, 0.75], [1.0, 0.0]], [0, 0], bins=[0, 0.9, 1])["count"].to_list()
+    [1, 1]
     """
     p = _probabilities(p)
     y = validation.labels(y, "y", len(p), p.shape[1])
-    bins = validation.whole_number(bins, "bins", 1)
     m, correct = p.max(axis=1), p.argmax(axis=1) == y
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.digitize(m, edges, right=True) - 1, 0, bins - 1)
+    edges = _edges(bins, m)
+    place = np.clip(np.digitize(m, edges, right=True) - 1, 0, len(edges) - 2)
     table = pd.DataFrame({"bin": place, "confidence": m, "accuracy": correct})
     table = table.groupby("bin").agg(
         count=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
@@ -115,6 +122,73 @@ def ece(p, y, bins=15):
     return float(np.average(gap, weights=table["count"]))
 
 
+def risk_coverage(p, y):
+    """Share of mistakes among the surest images, for every number of images kept.
+
+    Parameters
+    ----------
+    p : array of shape (n, classes), probabilities
+    y : array of shape (n,), labels
+
+    Returns
+    -------
+    coverage, risk : arrays of shape (n,)
+        The share of the images kept, 1 / n to 1, and the share of mistakes among them. Images
+        with the same m(x) count as in a random order: the risk is its mean over all orders.
+
+    Notes
+    -----
+    El-Yaniv and Wiener (2010); Geifman and El-Yaniv (2017).
+
+    Examples
+    --------
+    >>> coverage, risk = risk_coverage([[0.9, 0.1], [0.6, 0.4], [0.6, 0.4]], [0, 0, 1])
+    >>> risk.round(3)  # of the two with 0.6, one is wrong: half a mistake each
+    array([0.   , 0.25 , 0.333])
+    """
+    p = _probabilities(p)
+    y = validation.labels(y, "y", len(p), p.shape[1])
+    _, place, count = np.unique(-p.max(axis=1), return_inverse=True, return_counts=True)
+    mistakes = np.bincount(place, weights=p.argmax(axis=1) != y)
+    kept = np.arange(1, len(p) + 1)
+    return kept / len(p), np.cumsum(np.repeat(mistakes / count, count)) / kept
+
+
+def aurc(p, y, normalised=False):
+    """Area under the risk-coverage curve: the mean risk over all shares kept.
+
+    Parameters
+    ----------
+    p, y : as in `risk_coverage`
+    normalised : bool
+        If true, 0 stands for an order that puts all mistakes last, and 1 for a random order, so
+        that models of different accuracy can be compared.
+
+    Returns
+    -------
+    float; NaN if normalised and all answers are right, or all wrong
+
+    Notes
+    -----
+    The excess over the best order is the E-AURC of Geifman, Uziel and El-Yaniv (2019).
+
+    Examples
+    --------
+    >>> aurc([[0.9, 0.1], [0.8, 0.2]], [0, 1])
+    0.25
+    >>> aurc([[0.9, 0.1], [0.8, 0.2]], [0, 1], normalised=True)
+    0.0
+    """
+    _, risk = risk_coverage(p, y)
+    area = risk.mean()
+    if not validation.flag(normalised, "normalised"):
+        return float(area)
+    wrong, kept = round(risk[-1] * len(risk)), np.arange(1, len(risk) + 1)
+    best = np.mean(np.maximum(kept - len(risk) + wrong, 0) / kept)
+    span = risk[-1] - best
+    return float((area - best) / span) if span > 0 else float("nan")
+
+
 def temperature(p, y):
     """Fit the temperature T that makes softmax(log(p) / T) least surprised by the labels.
 
@@ -130,7 +204,8 @@ def temperature(p, y):
     Notes
     -----
     Guo et al. (2017). For a softmax model log p differs from the logits by a constant in each
-    row, so this equals the scaling of the logits. Zeros are raised to 1e-12.
+    row, so this equals the scaling of the logits. Zeros are raised to 1e-12: where many p are
+    smaller than that, take `temperature_of_logits`.
 
     Examples
     --------
@@ -138,12 +213,33 @@ def temperature(p, y):
     >>> round(temperature(too_sure, [0] * 9 + [1]), 2)  # log(99) / log(9)
     2.09
     """
-    p = _probabilities(p)
-    y = validation.labels(y, "y", len(p), p.shape[1])
+    return temperature_of_logits(np.log(np.maximum(_probabilities(p), SMALLEST)), y)
+
+
+def temperature_of_logits(logits, y):
+    """Fit the temperature T that makes softmax(logits / T) least surprised by the labels.
+
+    Parameters
+    ----------
+    logits : array of shape (n, classes)
+    y : array of shape (n,), labels
+
+    Returns
+    -------
+    float from 0.05 to 20
+
+    Examples
+    --------
+    >>> round(temperature_of_logits([[40.0, 0.0]] * 10, [0] * 9 + [1]), 2)  # 40 / log(9)
+    18.2
+    """
+    logits = np.asarray(logits, dtype=float)
+    if logits.ndim != 2 or not np.isfinite(logits).all():
+        raise ValueError(f"logits must be finite, of shape (n, classes), not {logits.shape}")
+    y = validation.labels(y, "y", *logits.shape)
 
     def log_loss(log_t):
-        scaled = apply_temperature(p, np.exp(log_t))
-        return -np.mean(np.log(np.maximum(scaled[np.arange(len(y)), y], SMALLEST)))
+        return -log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(y)), y].mean()
 
     return float(np.exp(minimize_scalar(log_loss, bounds=LOG_T, method="bounded").x))
 
@@ -172,3 +268,18 @@ def apply_temperature(p, t):
 
 def _probabilities(p):
     return validation.probabilities(p, "p").astype(float)
+
+
+def _edges(bins, m):
+    """Return the edges of bins that hold all of m."""
+    if np.ndim(bins) == 0:
+        return np.linspace(0, 1, validation.whole_number(bins, "bins", 1) + 1)
+    edges = validation.numbers(bins, "bins", 0, 1)
+    if len(edges) < 2 or np.any(np.diff(edges) <= 0):
+        raise ValueError(f"bins must be a number, or edges that rise, not {bins!r}")
+    if m.min() < edges[0] or m.max() > edges[-1] + 1e-6:  # float32 may pass 1 by a rounding error
+        raise ValueError(
+            f"bins must hold every m(x), from {m.min():.6g} to {m.max():.6g}; they end at "
+            f"{edges[0]:g} and {edges[-1]:g}"
+        )
+    return edges

@@ -133,30 +133,30 @@ def reliability():
     return table
 
 
-def test_reliability_bars_dots_and_whiskers_stand_where_the_table_says(shown, reliability):
-    chapter_04.show_reliability({"CNN": reliability}, {"CNN": 0.07})
+def test_reliability_dots_and_exact_whiskers_stand_where_the_table_says(shown, reliability):
+    chapter_04.show_reliability({"CNN": reliability}, {"CNN": -0.07})
     (call,) = shown
     (ax,) = call.axes
-    bars = [(b.get_x(), b.get_width(), b.get_height()) for b in ax.patches]
-    np.testing.assert_allclose(bars, [(0.6, 0.2, 0.6), (0.8, 0.2, 0.96)])
+    assert not ax.patches, "no bars behind the dots"
     whiskers, dots = ax.collections
     ends = [segment[:, 1] for segment in whiskers.get_segments()]
-    wide = [2 * np.sqrt(0.7 * 0.3 / 25), 2 * np.sqrt(0.9 * 0.1 / 75)]
-    np.testing.assert_allclose(
-        ends, [(0.7 - wide[0], 0.7 + wide[0]), (0.9 - wide[1], 0.9 + wide[1])]
-    )
+    # of 25 images that say 0.7: 13 to 22 are right; of 75 that say 0.9: 62 to 72 (binomial)
+    np.testing.assert_allclose(ends, [(13 / 25, 22 / 25), (62 / 75, 72 / 75)])
     np.testing.assert_allclose(dots.get_offsets(), [(0.7, 0.6), (0.9, 0.96)])
-    np.testing.assert_allclose(dots.get_sizes(), [8 + 120 * 0.25, 8 + 120 * 0.75])
+    np.testing.assert_allclose(dots.get_sizes(), [10 + 120 * 0.25, 10 + 120 * 0.75])
     diagonal = ax.lines[0]
-    assert (list(diagonal.get_xdata()), list(diagonal.get_ydata())) == ([0, 1], [0, 1])
-    assert "mean gap 7.0%" in ax.get_title(loc="left") + ax.get_title()
+    np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    assert (ax.get_xscale(), ax.get_yscale()) == ("logit", "logit")
+    assert "7.0% too modest" in ax.get_title(loc="left") + ax.get_title()
 
 
 def test_a_reliability_table_above_one_by_a_rounding_error_is_drawn(shown, reliability):
-    reliability["confidence"] = [0.7, 1 + 1e-7]
+    reliability["confidence"], reliability["accuracy"] = [0.7, 1 + 1e-7], [0.0, 1.0]
     chapter_04.show_reliability({"CNN": reliability}, {"CNN": 0.07})
-    whiskers = shown[0].axes[0].collections[0]
-    assert np.isfinite(np.array(whiskers.get_segments())).all()
+    (ax,) = shown[0].axes
+    for drawn in (*ax.collections[0].get_segments(), ax.collections[1].get_offsets()):
+        assert ((np.asarray(drawn) > 0) & (np.asarray(drawn) < 1)).all(), "a log-odds axis has no 1"
+    assert "too sure" in ax.get_title(loc="left") + ax.get_title()
 
 
 def test_doubted_digits_say_label_answer_and_confidence_and_mistakes_are_coloured(shown):
@@ -174,18 +174,19 @@ def test_doubted_digits_say_label_answer_and_confidence_and_mistakes_are_coloure
         assert to_hex(ax.title.get_color()) == to_hex(expected)
 
 
-def test_refusal_draws_accuracy_against_the_share_kept(shown):
-    kept = np.linspace(0.5, 1, 51)
-    curves = {"CNN": np.linspace(1, 0.98, 51), "LR": np.linspace(0.97, 0.9, 51)}
-    chapter_04.show_refusal(kept, curves)
+def test_refusal_draws_risk_against_the_share_kept_and_as_part_of_the_whole_risk(shown):
+    kept = np.linspace(0.02, 1, 50)
+    curves = {"CNN": (kept, kept / 50), "LR": (kept, kept / 10)}
+    chapter_04.show_refusal(curves)
     (call,) = shown
-    (ax,) = call.axes
-    for line, expected in zip(ax.lines, curves.values(), strict=True):
-        np.testing.assert_allclose(line.get_xdata(), 100 * kept)
-        np.testing.assert_allclose(line.get_ydata(), expected)
-    assert texts(ax.texts) == [" CNN", " LR"]
-    (unrefused,) = ax.collections
-    np.testing.assert_allclose(unrefused.get_segments()[0][:, 1], 0.98)
+    left, right = call.axes
+    part = kept >= 0.5
+    for place, (_, risk) in enumerate(curves.values()):
+        for ax in (left, right):
+            np.testing.assert_allclose(ax.lines[place].get_xdata(), 100 * kept[part])
+        np.testing.assert_allclose(left.lines[place].get_ydata(), 100 * risk[part])
+        np.testing.assert_allclose(right.lines[place].get_ydata(), 100 * kept[part])
+    assert texts(left.get_legend().get_texts()) == ["CNN", "LR"]
     assert call.name == "04_refusal"
 
 

@@ -64,6 +64,24 @@ def test_a_value_on_an_edge_belongs_to_the_bin_below():
     assert np.allclose(table[["low", "high"]], [[0.6, 0.8]])
 
 
+def test_edges_of_bins_may_be_given_and_quantiles_make_bins_of_equal_mass():
+    p, y = drawn(1000, 4)
+    m = p.max(axis=1)
+    edges = [0, *np.quantile(m, np.linspace(0, 1, 11))[1:]]
+    table = confidence.reliability(p, y, edges)
+    assert list(table["count"]) == [100] * 10
+    assert np.allclose(table["high"], edges[1:])
+    inside = (m > edges[3]) & (m <= edges[4])
+    assert np.isclose(table["confidence"][3], m[inside].mean())
+    assert np.isclose(confidence.ece(p, y, np.linspace(0, 1, 16)), confidence.ece(p, y, 15))
+
+
+@pytest.mark.parametrize("bins", [[0, 0.5, 0.5, 1], [1, 0], [0.5], [0, 0.8], [0.95, 1], 0, 1.5])
+def test_bins_that_cannot_hold_every_image_once_are_refused(bins):
+    with pytest.raises(ValueError, match="bins must"):
+        confidence.reliability(two_classes([0.9]), np.array([0]), bins)
+
+
 @settings(max_examples=30, deadline=None)
 @given(n=st.integers(1, 60), bins=st.integers(1, 40), seed=st.integers(0, 10_000))
 def test_calibration_error_is_a_share(n, bins, seed):
@@ -121,6 +139,42 @@ def test_zeros_survive_another_temperature():
     scaled = confidence.apply_temperature([[1.0, 0.0]], 2.0)
     assert np.allclose(scaled, [[1, 1e-6]], atol=1e-5)
     assert np.isfinite(confidence.temperature([[1.0, 0.0]] * 2, [0, 1]))
+
+
+def test_a_temperature_of_logits_finds_what_the_floor_of_p_would_hide():
+    p, y = drawn(20_000, 1)
+    logits = 18 * np.log(p)
+    assert np.isclose(confidence.temperature_of_logits(logits, y), 18, rtol=0.05)
+    assert confidence.temperature(softmax(logits, axis=1), y) < 12
+    assert np.isclose(confidence.temperature(p, y), confidence.temperature_of_logits(np.log(p), y))
+
+
+def test_logits_that_are_none_are_refused():
+    for logits in ([1.0, 2.0], [[1.0, np.inf]]):
+        with pytest.raises(ValueError, match="logits must be"):
+            confidence.temperature_of_logits(logits, np.array([0]))
+
+
+def test_risk_of_ties_is_the_mean_over_random_orders():
+    m = np.array([0.9, 0.9, 0.9, 0.7, 0.7, 0.6])
+    y = np.array([0, 1, 0, 0, 1, 0])
+    coverage, risk = confidence.risk_coverage(two_classes(m), y)
+    rng, runs = np.random.default_rng(0), []
+    for _ in range(4000):
+        order = np.lexsort((rng.random(6), -m))
+        runs.append(np.cumsum(y[order]) / np.arange(1, 7))
+    assert np.allclose(coverage, np.arange(1, 7) / 6)
+    assert np.allclose(risk, np.mean(runs, axis=0), atol=0.03)
+    assert np.isclose(confidence.aurc(two_classes(m), y), risk.mean())
+
+
+def test_normalised_area_is_0_for_the_best_order_and_1_for_ties_everywhere():
+    y = np.array([0] * 7 + [1] * 3)
+    best = two_classes(np.linspace(0.95, 0.55, 10))
+    assert np.isclose(confidence.aurc(best, y, normalised=True), 0)
+    assert np.isclose(confidence.aurc(two_classes(np.full(10, 0.7)), y, normalised=True), 1)
+    assert confidence.aurc(best, y[::-1], normalised=True) > 1
+    assert np.isnan(confidence.aurc(best, np.zeros(10, int), normalised=True))
 
 
 def test_scores_do_not_need_tensorflow():

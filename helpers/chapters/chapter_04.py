@@ -2,7 +2,8 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy import special
+from matplotlib import ticker
+from scipy import special, stats
 
 from helpers import plotting
 from helpers.exercises import Exercise, not_nan, rows_sum_to_1
@@ -217,42 +218,55 @@ def _histograms(panels):
 def show_reliability(tables, gaps):
     """Show whether models are right as often as they say: a reliability diagram for each.
 
-    The gray whiskers on the diagonal show chance: 95 % of a calibrated model's dots lie inside.
+    Both axes are log-odds axes, so that 0.99 and 0.999 are as far apart as 0.9 and 0.99. The gray
+    whiskers on the diagonal show chance: 95 % of a calibrated model's dots lie inside.
 
     Parameters
     ----------
     tables : dict of str to DataFrame
         What `helpers.confidence.reliability` gives, by the name of the model.
-    gaps : dict of str to float, in [0, 1]
-        The expected calibration error of each model, for the titles.
+    gaps : dict of str to float, in [-1, 1]
+        Mean confidence − accuracy over all images of each model, for the titles.
     """
-    size = (0.7 + 2.7 * len(tables), 3.5)
+    size = (0.7 + 2.7 * len(tables), 3.7)
     figure, axes = plt.subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
     for ax, (name, table) in zip(axes.flat, tables.items(), strict=True):
         _reliability(ax, table)
-        ax.set_title(f"{name}:\nmean gap {gaps[name]:.1%}")
+        verdict = "too sure" if gaps[name] > 0 else "too modest"
+        ax.set_title(f"{name}: on average\n{abs(gaps[name]):.1%} {verdict}")
         ax.label_outer()
     plotting.show(
         figure,
-        "Four reliability diagrams, accuracy against confidence. The CNN's large dot lies on the "
-        "diagonal, at 1. k-NN with unanimous votes lies a little below it and with fewer votes "
-        "above. Logistic regression lies above it where it is fairly sure. No model is exactly "
-        "honest.",
+        "Four reliability diagrams, accuracy against confidence, on log-odds axes. From the middle "
+        "up, the CNN's dots lie below the diagonal: it is too sure. So is k-NN with unanimous "
+        "votes; with fewer votes it lies above. Logistic regression lies above the diagonal where "
+        "it is fairly sure, and below it where it is very sure. No model is exactly honest.",
         name="04_reliability",
     )
 
 
+FEW, ALL = 0.25, 1 - 2e-5  # what a log-odds axis shows: it has no place for 1
+TICKS = (0.5, 0.9, 0.99, 0.999)
+
+
 def _reliability(ax, table):
-    said, found, count = (table[column] for column in ("confidence", "accuracy", "count"))
+    said, found, count = (
+        table[column].to_numpy() for column in ("confidence", "accuracy", "count")
+    )
     honest = said.clip(0, 1)  # a mean of float32 may come out above 1
-    chance = 2 * np.sqrt(honest * (1 - honest) / count)
-    ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
-    ax.errorbar(honest, honest, yerr=chance, fmt="none", ecolor="0.4", elinewidth=1.5, capsize=3)
-    blue, width = plotting.COLOURS[0], table["high"] - table["low"]
-    ax.bar(table["low"], found, width, align="edge", color=blue, alpha=0.35, edgecolor=blue)
-    ax.scatter(said, found, s=8 + 120 * count / count.sum(), color=blue, zorder=3, clip_on=False)
-    ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mean confidence m(x)", ylabel="accuracy")
-    ax.set_aspect("equal")
+    chance = np.array(stats.binom.interval(0.95, count, honest)) / count
+    low, high = chance.clip(FEW, ALL)
+    x = honest.clip(FEW, ALL)
+    ax.plot([FEW, ALL], [FEW, ALL], color="0.6", linestyle="--", linewidth=1)
+    ax.vlines(x, low, high, color="0.6", linewidth=4)
+    blue, size = plotting.COLOURS[0], 10 + 120 * count / count.sum()
+    ax.scatter(x, found.clip(FEW, ALL), s=size, color=blue, zorder=3, clip_on=False)
+    ax.set(xscale="logit", yscale="logit", xlim=(FEW, ALL), ylim=(FEW, ALL))
+    ax.set(xlabel="mean confidence m(x)", ylabel="accuracy", aspect="equal")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks([*TICKS, ALL], [*(f"{tick:g}" for tick in TICKS), "1"])
+        axis.set_minor_locator(ticker.NullLocator())
+    ax.tick_params(labelsize=8)
 
 
 def show_doubted(images, labels, p, doubted):
@@ -287,28 +301,31 @@ def show_doubted(images, labels, p, doubted):
     )
 
 
-def show_refusal(kept, accuracies):
+def show_refusal(curves):
     """Show what models gain when they may refuse the images that they doubt.
 
     Parameters
     ----------
-    kept : array of shape (n,), rising to 1
-        The share of the images that is kept.
-    accuracies : dict of str to array of shape (n,)
-        The accuracy on the images kept; one model is the ``"CNN"``.
+    curves : dict of str to pair of arrays of shape (n,)
+        Coverage and risk of each model: what `helpers.confidence.risk_coverage` gives.
     """
-    figure, ax = plt.subplots(figsize=(7.5, 3.8))
-    title = "Refusing the doubtful images helps all three; the CNN stays ahead"
-    plotting.lines(ax, 100 * kept, accuracies, "images kept (%)", "accuracy", title)
-    low = 100 * kept[0]
-    ax.set(xlim=(low - 1, 109), xticks=np.linspace(low, 100, 6))
-    unrefused = accuracies["CNN"][-1]
-    ax.hlines(unrefused, low - 1, 100, color="0.5", linewidth=1, linestyle="--")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.8))
+    for name, (coverage, risk) in curves.items():
+        kept = coverage >= 0.5
+        left.plot(100 * coverage[kept], 100 * risk[kept], label=name)
+        right.plot(100 * coverage[kept], 100 * risk[kept] / risk[-1], label=name)
+    left.set(title="The CNN has the least risk at every share", ylabel="mistakes among them (%)")
+    title = "Refusing takes the largest part of its risk away, too"
+    right.set(title=title, ylabel="risk (% of that without refusal)")
+    left.legend()
+    for ax in (left, right):
+        ax.set(xlabel="images kept, the surest first (%)", xlim=(49, 101))
+        ax.set_ylim(bottom=0)
     plotting.show(
         figure,
-        "Accuracy on the images kept, against their share. All curves rise as images are refused. "
-        "The CNN is above the others and soon close to 1; logistic regression must refuse many "
-        "images to reach the CNN's accuracy on all of them; k-NN stops rising.",
+        "Two panels of risk-coverage curves: mistakes among the images kept, against their share. "
+        "Left, the CNN lies lowest. Right, each curve is divided by its end without refusal, and "
+        "the CNN still falls fastest; k-NN soon stops falling, and logistic regression passes it.",
         name="04_refusal",
     )
 
