@@ -233,9 +233,12 @@ def temperature_of_logits(logits, y):
     >>> round(temperature_of_logits([[40.0, 0.0]] * 10, [0] * 9 + [1]), 2)  # 40 / log(9)
     18.2
     """
-    logits = np.asarray(logits, dtype=float)
-    if logits.ndim != 2 or not np.isfinite(logits).all():
-        raise ValueError(f"logits must be finite, of shape (n, classes), not {logits.shape}")
+    logits = np.asarray(logits)
+    if logits.dtype.kind not in "fiu" or logits.ndim != 2 or not np.isfinite(logits).all():
+        raise ValueError(
+            "logits must be finite numbers of shape (n, classes), "
+            f"not {logits.dtype} of shape {logits.shape}"
+        )
     y = validation.labels(y, "y", *logits.shape)
 
     def log_loss(log_t):

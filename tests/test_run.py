@@ -296,8 +296,10 @@ def test_ctrl_c_prints_one_line_and_leaves_no_kernel_behind(course, moment):
         early = f"import sys\nif 'ipykernel_launcher' in sys.orig_argv:\n    {wait}"
         (course.root / "sitecustomize.py").write_text(early)
     code = (
-        "import sys; from pathlib import Path\n"
+        "import signal, sys; from pathlib import Path\n"
         "from helpers.course import notebooks; from helpers.course.__main__ import main\n"
+        # a shell that starts the tests in the background switches Ctrl-C off for all of them
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "notebooks.FOLDER = Path(sys.argv[1]); notebooks.BUILD = notebooks.FOLDER / 'build'\n"
         "main(['run'])"
     )

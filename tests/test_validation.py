@@ -50,7 +50,10 @@ CALLS = {
     confidence.quantiles: {"p": P, "q": [0.5]},
     confidence.reliability: {"p": P, "y": [1, 0], "bins": 15},
     confidence.ece: {"p": P, "y": [1, 0], "bins": 15},
+    confidence.risk_coverage: {"p": P, "y": [1, 0]},
+    confidence.aurc: {"p": P, "y": [1, 0], "normalised": True},
     confidence.temperature: {"p": P, "y": [1, 0]},
+    confidence.temperature_of_logits: {"logits": np.log(P), "y": [1, 0]},
     confidence.apply_temperature: {"p": P, "t": 2.0},
 }
 
@@ -99,6 +102,12 @@ BAD = {
         (None, "numbers"),
     ],
     "count": [(value, "whole number") for value in (0, -1, 2.5, "3", None, True, NAN, INF, [3])],
+    "bins": [(value, "bins") for value in (0, -1, 2.5, "3", None, True, NAN, INF, [3], [0.5])]
+    + [([1, 0], "rise"), ([0, 0, 1], "rise"), ([0, 0.1], "hold every m(x)"), ([0, 2], "[0, 1]")],
+    "logits": [
+        (value, "finite numbers of shape (n, classes)")
+        for value in ([1.0, 2.0], [[NAN, 1.0]], [["a", "b"]], None, [[INF, 0.0]], [[True, False]])
+    ],
     "seed": [(value, "whole number") for value in (-1, 2.5, "0", None, True, NAN, 2**32, [0])],
     "positive": [(value, "finite number") for value in [*NO_NUMBER, 0, -1]],
     "share": [(value, "at most 1") for value in [*NO_NUMBER, 0.0, -0.1, 1.5]],
@@ -134,8 +143,11 @@ ARGUMENTS = [
     (realism.real_digits, {"dataset": "dataset"}),
     (confidence.max_probability, {"p": "probabilities"}),
     (confidence.quantiles, {"p": "probabilities"}),
-    (confidence.reliability, {"p": "probabilities", "y": "labels", "bins": "count"}),
-    (confidence.ece, {"p": "probabilities", "y": "labels", "bins": "count"}),
+    (confidence.reliability, {"p": "probabilities", "y": "labels", "bins": "bins"}),
+    (confidence.ece, {"p": "probabilities", "y": "labels", "bins": "bins"}),
+    (confidence.risk_coverage, {"p": "probabilities", "y": "labels"}),
+    (confidence.aurc, {"p": "probabilities", "y": "labels", "normalised": "flag"}),
+    (confidence.temperature_of_logits, {"logits": "logits", "y": "labels"}),
     (confidence.temperature, {"p": "probabilities", "y": "labels"}),
     (confidence.apply_temperature, {"p": "probabilities", "t": "positive"}),
 ]
