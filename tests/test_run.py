@@ -293,7 +293,9 @@ def test_ctrl_c_prints_one_line_and_leaves_no_kernel_behind(course, moment):
     wait = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     path = course.save("01_a", wait if moment == "in a cell" else "1")
     if moment == "while the kernel starts":  # Python runs this file before anything else
-        early = f"import sys\nif 'ipykernel_launcher' in sys.orig_argv:\n    {wait}"
+        # such a kernel is killed in the end; interrupted before that, it may print half a sentence
+        deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+        early = f"import sys\nif 'ipykernel_launcher' in sys.orig_argv:\n    {deaf}; {wait}"
         (course.root / "sitecustomize.py").write_text(early)
     code = (
         "import signal, sys; from pathlib import Path\n"
