@@ -25,14 +25,15 @@ def invert(
     normalize=True,
     stop_at=None,
     blur_every=0,
+    decay=0.0,
     keep_frames=0,
     progress=False,
 ) -> Inversion:
     """Change images by gradient steps until a model gives the target class a high probability.
 
-    One step is ``x <- clip(x - learning_rate * g, 0, 1)``, where ``g`` is the gradient of the
-    loss with respect to the pixels, divided by its Euclidean norm if `normalize`. Every iterate
-    lies in [0, 1]. The whole batch takes each step in one compiled call.
+    One step is ``x <- clip((1 - decay) * x - learning_rate * g, 0, 1)``, where ``g`` is the
+    gradient of the loss with respect to the pixels, divided by its Euclidean norm if `normalize`.
+    Every iterate lies in [0, 1]. The whole batch takes each step in one compiled call.
 
     Parameters
     ----------
@@ -53,6 +54,9 @@ def invert(
         An image stops as soon as p reaches this value. Default: it goes on.
     blur_every : int
         Blur the images slightly after every so many steps; 0 for never.
+    decay : float from 0 to 1
+        Share of its brightness that every pixel loses at each step, so that ink which the
+        gradient does not renew fades to black.
     keep_frames : int
         How many images along the trajectory to keep; 0 for none, otherwise at least 2.
     progress : bool
@@ -71,7 +75,8 @@ def invert(
     Notes
     -----
     Activation maximisation (Erhan et al., 2009; Simonyan et al., 2014), with the gradient
-    normalised per image.
+    normalised per image. The decay is the gradient step of an L2 penalty on the image (Simonyan
+    et al., 2014); decay and blur together are regularisers of Yosinski et al. (2015).
 
     Examples
     --------
@@ -87,6 +92,7 @@ def invert(
     check_settings(max_steps, learning_rate, stop_at, keep_frames, progress)
     validation.choice(loss, "loss", LOSSES)
     validation.whole_number(blur_every, "blur_every", 0)
+    decay = validation.number(decay, "decay", low=0, high=1)
     classes = validation.outputs(model, start[:1]).shape[1]
     targets = validation.targets(targets, len(start), classes)
     _check_differentiable(model, tf.constant(start[:1]))
@@ -94,10 +100,10 @@ def invert(
     # another callable may give something else the next time, where it reads a global name
     compiled = _kept_step if isinstance(model, keras.Model) else _compiled_step
     take_step = compiled(model, loss, normalize)
-    rate = tf.constant(learning_rate, tf.float32)
+    rate, kept = tf.constant(learning_rate, tf.float32), tf.constant(1 - decay, tf.float32)
 
     def step(x, targets, number):
-        after, p = take_step(tf.constant(x), tf.constant(targets), rate)
+        after, p = take_step(tf.constant(x), tf.constant(targets), rate, kept)
         if blur_every and number % blur_every == 0:
             after = _blur(after)
         return p.numpy(), after.numpy()
@@ -126,7 +132,7 @@ def _compiled_step(model, loss, normalize):
 
     # one trace for every number of images: fewer and fewer move where they may stop
     @tf.function(reduce_retracing=True)
-    def step(x, targets, learning_rate):
+    def step(x, targets, learning_rate, kept):
         with tf.GradientTape() as tape:
             tape.watch(x)
             p = tf.gather(model(x), targets, axis=1, batch_dims=1)
@@ -135,7 +141,7 @@ def _compiled_step(model, loss, normalize):
         if normalize:
             norm = tf.sqrt(tf.reduce_sum(gradient**2, axis=(1, 2, 3), keepdims=True))
             gradient /= norm + EPSILON
-        return tf.clip_by_value(x - learning_rate * gradient, 0.0, 1.0), p
+        return tf.clip_by_value(kept * x - learning_rate * gradient, 0.0, 1.0), p
 
     return step
 

@@ -75,10 +75,11 @@ def test_images_do_not_influence_each_other(linear_model):
     loss=st.sampled_from(["log", "probability"]),
     normalize=st.booleans(),
     blur_every=st.integers(0, 2),
+    decay=st.floats(0, 1),
     seed=st.integers(0, 100),
 )
 def test_every_iterate_stays_in_range(
-    linear_model, learning_rate, loss, normalize, blur_every, seed
+    linear_model, learning_rate, loss, normalize, blur_every, decay, seed
 ):
     result = inversion.invert(
         linear_model[0],
@@ -89,6 +90,7 @@ def test_every_iterate_stays_in_range(
         loss=loss,
         normalize=normalize,
         blur_every=blur_every,
+        decay=decay,
         keep_frames=6,
     )
     assert result.frames.shape == (6, 2, 28, 28, 1)
@@ -181,6 +183,19 @@ def test_the_blur_is_binomial_and_comes_after_every_so_many_steps(linear_model):
     assert np.allclose(frames[1], start, atol=1e-5)
     for step, expected in ((2, once), (3, once), (4, twice)):
         assert np.allclose(frames[step, ..., 0], expected, atol=1e-5)
+
+
+def test_decay_fades_every_pixel_before_each_step(linear_model):
+    start = inversion.noise(2, 0)
+    tiny = {"learning_rate": 1e-6, "max_steps": 3, "keep_frames": 4}
+    frames = inversion.invert(linear_model[0], start, 1, decay=0.25, **tiny).frames
+    for step in range(4):
+        assert np.allclose(frames[step], 0.75**step * start, atol=1e-5)
+    # the step itself does not fade: from black it has its full length
+    black = np.zeros((1, 28, 28, 1), np.float32)
+    one = {"learning_rate": 0.5, "max_steps": 1}
+    faded = inversion.invert(linear_model[0], black, 1, decay=0.9, **one)
+    assert np.array_equal(faded.images, inversion.invert(linear_model[0], black, 1, **one).images)
 
 
 @pytest.mark.parametrize("loss", ["log", "probability"])
