@@ -1,4 +1,4 @@
-"""Exercises of 06: the direction of k-NN inversion, whom to follow, the mask, the soft loss."""
+"""Exercises and figures of 06: the direction of k-NN inversion, whom to follow, the soft loss."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,13 +7,12 @@ from scipy import special
 from helpers import plotting
 from helpers.exercises import Exercise
 
-RNG = np.random.default_rng(0)
 push = Exercise(
     "06-1",
     points=2,
     lesson="No derivative was needed: the neighbours say where to go.",
     hint=(
-        "x - X points away from X, and x - η·d turns that round. What does a wrong class add?",
+        "x - X points away from X, and x - η·direction turns it round. And a wrong class?",
         "np.where(labels == target, 1, -1) are signs; [:, None] makes them a column.",
         "(sign[:, None] * (x - neighbours)).mean(axis=0)",
     ),
@@ -96,66 +95,13 @@ def _places_among_k(distances, labels, target, k):
     return np.flatnonzero(labels[np.argsort(distances)[:k]] == target)
 
 
-mask = Exercise(
-    "06-3",
-    points=1,
-    lesson="A mask moves a part of the pixels, another part at each step.",
-    hint=(
-        "Throw a coin for every pixel of every image; it falls on “move” with probability `share`.",
-        "rng.random(x.shape) < share is True where a pixel moves. What does another one add to x?",
-        "x + (rng.random(x.shape) < share) * step",
-    ),
-)
-START, MOVE = RNG.uniform(0.3, 0.6, (4, 28, 28, 1)), RNG.uniform(0.1, 0.3, (4, 28, 28, 1))
-
-
-def _moved(function, x, step, share, rng):
-    """Return which pixels moved by their step, in two calls with one generator."""
-    return [np.isclose(function(x.copy(), step.copy(), share, rng), x + step) for _ in range(2)]
-
-
-def _share_moved(*a):
-    return np.round(np.mean(_moved(*a)), 1)
-
-
-def _shared_masks(*a):
-    (first, second, *_), again = _moved(*a)
-    return np.array_equal(first, second), np.array_equal(first, again[0])
-
-
-MASKS = "share = 0.3, whether two images and two calls have the same mask (1 = yes)"
-mask.case("share = 1", START, MOVE, 1.0, RNG)
-mask.case("share = 0", START[1:], MOVE[1:], 0.0, RNG)
-mask.case("share = 0.3, share of pixels that move", START, MOVE, 0.3, RNG, view=_share_moved)
-mask.case(MASKS, START, MOVE, 0.3, RNG, view=_shared_masks)
-mask.case("share = 0.8", START[:2], MOVE[:2], 0.8, RNG, view=_share_moved, hidden=True)
-SEEDED = "Two calls must not draw the same mask: draw from the rng that comes in."
-ONE_MASK = "Each image needs its own mask: draw one number for every pixel of every image."
-WHOLE = "A pixel moves by its whole step or not at all: compare random numbers with `share`."
-
-
-@mask.right
-@mask.mistake(SEEDED, draw=lambda rng, shape: np.random.default_rng(0).random(shape))
-@mask.mistake(ONE_MASK, draw=lambda rng, shape: rng.random(shape[1:]))
-@mask.mistake("`share` is the part that moves, and yours stands still.", moves=np.greater_equal)
-@mask.mistake("`share` has no effect: no pixel may move at share = 0.", moves=lambda r, share: 1)
-@mask.mistake(WHOLE, moves=lambda r, share: share)
-def _masked(x, step, share, rng, draw=lambda rng, shape: rng.random(shape), moves=np.less):
-    return x + step * moves(draw(rng, x.shape), share)
-
-
-@mask.mistake("Pixels that do not move must keep their value: mask the step, not the image.")
-def _blank(x, step, share, rng):
-    return (x + step) * (rng.random(x.shape) < share)
-
-
 loss = Exercise(
-    "06-4",
+    "06-3",
     points=3,
     lesson="All images vote, the near ones with more weight: now there is a slope to follow.",
     hint=(
-        "It is a softmax over the training images, with -d²/tau as logits.",
-        "Take the smallest d² from all of them first: it cancels, and the largest weight is 1.",
+        "It is a softmax over the training images, with -squared_distances / tau as logits.",
+        "Subtract the smallest distance from all first: it cancels, and the largest weight is 1.",
         "-np.log(weights[labels == target].sum() / weights.sum())",
     ),
 )
@@ -167,7 +113,9 @@ loss.case("6 images far away, tau = 2", SQUARED + 4000, LABELS, 3, 2.0)
 loss.case("6 images, tau = 0.7, target 8", SQUARED[::-1] * 3, LABELS, 8, 0.7, hidden=True)
 SIGN = "Nearer to the target's class must lower the loss, and yours rises: look at the signs."
 SQUARES = "The argument holds squared distances already: no root and no further square."
-FAR_AWAY = "Far from all images every weight is 0, and 0/0 is NaN: first subtract the least d²."
+FAR_AWAY = (
+    "Far from all images every weight is 0, and 0/0 is NaN: subtract the least one first."
+)
 _is_positive = loss.rule(SIGN)(lambda result: not result < 0)
 _is_finite = loss.rule(FAR_AWAY)(lambda result: np.isfinite(result))
 
