@@ -1,5 +1,6 @@
 """The figures of rooms 04 to 07: what is drawn, read from the artists, and what is said of it."""
 
+import math
 import re
 from types import SimpleNamespace
 
@@ -404,6 +405,40 @@ def test_search_times_rise_beside_the_flat_line_of_the_cnn(shown):
     assert ax.get_ylim()[0] == 0
     assert texts(ax.get_legend().get_texts()) == ["k-NN: search", "CNN: whole step"]
     assert to_rgb(search.get_color()) != to_rgb(step.get_color())
+
+
+def test_a_share_is_written_with_wilsons_interval():
+    assert chapter_06.share(np.zeros(100, bool)) == "0% (0 to 4)"
+    assert chapter_06.share(np.arange(10) < 5) == "50% (24 to 76)"
+
+
+def test_two_makers_are_compared_on_the_starts_where_a_judge_tells_them_apart():
+    first = np.array([1] * 9 + [0] * 3 + [1] * 4, bool)
+    second = np.array([0] * 9 + [1] * 3 + [1] * 4, bool)
+    p = 2 * sum(math.comb(12, k) for k in range(4)) / 2**12
+    assert chapter_06.paired(first, second) == (9, 3, pytest.approx(p))
+    assert chapter_06.paired(first, first) == (0, 0, 1)
+    table = chapter_06.compare(
+        {"a": {"j": np.ones(8, bool)}, "b": {"j": np.zeros(8, bool)}}, [("a", "b"), ("b", "a")]
+    )
+    assert table["first is ahead"].tolist() == [True, False]
+    # six are enough for one test (p = .031), and not for two
+    six = {"a": {"j": np.arange(8) < 6}, "b": {"j": np.zeros(8, bool)}}
+    assert chapter_06.compare(six, [("a", "b")])["first is ahead"].tolist() == [True]
+    assert not chapter_06.compare(six, [("a", "b"), ("b", "a")])["first is ahead"].any()
+
+
+def test_a_judge_sees_the_target_where_it_is_the_likeliest_class():
+    seen = chapter_06.sees({"j": lambda x: np.array([[0.4, 0.6], [0.9, 0.1]])}, images(2), [1, 1])
+    assert seen["j"].tolist() == [True, False]
+
+
+def test_straightness_is_1_on_a_line_and_ignores_what_never_moved():
+    line = np.stack([np.zeros((2, 28, 28, 1)), np.full((2, 28, 28, 1), 0.5)])
+    line[:, 1] = 0
+    assert chapter_06.straightness(SimpleNamespace(frames=line)) == pytest.approx(1)
+    there_and_back = np.concatenate([line, line[:1]])
+    assert chapter_06.straightness(SimpleNamespace(frames=there_and_back)) == 0
 
 
 def test_captions_give_the_p_of_the_image_above_them(shown):
