@@ -1,4 +1,4 @@
-"""Exercises of 01: parameters, softmax, the most confident mistakes, the confusion matrix."""
+"""Exercises and figures of 01, and the recipes on the way from plain Adam to the best one."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,6 +8,23 @@ from sklearn import metrics
 
 from helpers import plotting
 from helpers.exercises import Exercise, rows_sum_to_1
+from helpers.models import Network, build_cnn
+from helpers.training import Recipe
+
+# each takes one step more on the way from "cnn" to "cnn_tuned", which other notebooks need too
+NETWORKS: dict[str, Network] = {
+    "cnn_longer": Network("cnn_longer", build_cnn, Recipe(epochs=14, validation=False)),
+    "cnn_annealed": Network(
+        "cnn_annealed",
+        build_cnn,
+        Recipe(epochs=14, learning_rate=1e-3, warmup_steps=200, validation=False),
+    ),
+    "cnn_cosine": Network(
+        "cnn_cosine",
+        build_cnn,
+        Recipe(epochs=14, learning_rate=3e-3, warmup_steps=200, validation=False),
+    ),
+}
 
 count = Exercise(
     "01-1",
