@@ -172,15 +172,15 @@ ABLATIONS: dict[str, Callable] = {
     "padded": functools.partial(_build_ablation, filters=(16, 32), padding="same", logits=True),
 }
 
-_BEST = {"epochs": 14, "learning_rate": 3e-3, "warmup_steps": 200, "validation": False}
 NETWORKS: dict[str, Network] = {
     network.name: network
     for network in (
         Network("cnn", build_cnn, Recipe(epochs=6)),
-        # two steps on the way from "cnn" to "cnn_tuned": what does each ingredient buy?
-        Network("cnn_longer", build_cnn, Recipe(epochs=14, validation=False)),
-        Network("cnn_cosine", build_cnn, Recipe(**_BEST)),
-        Network("cnn_tuned", build_cnn, Recipe(**_BEST, affine=True)),
+        Network(
+            "cnn_tuned",
+            build_cnn,
+            Recipe(epochs=14, learning_rate=3e-3, warmup_steps=200, affine=True, validation=False),
+        ),
         Network("noisy", build_cnn, Recipe(epochs=6, noise=0.4)),
         Network(
             "robust",
@@ -265,7 +265,7 @@ def load_or_train(network, dataset: Dataset, seed=None):
     network : key of `NETWORKS`, or Network
         ``"cnn"`` is the reference network with plain Adam, ``"cnn_tuned"`` the same parameters
         with the best recipe, ``"noisy"`` and ``"robust"`` the same, trained on noise and on
-        attacks; further two steps to the best recipe, the judges and the ablations.
+        attacks; further the judges and the ablations.
     dataset : Dataset
         Checkpoints know the name of a dataset and the number of its training images. For images
         that were changed, use a `Network` with a name of its own.

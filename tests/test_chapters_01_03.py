@@ -1,5 +1,6 @@
 """Figures of the rooms 01 to 03: what is drawn, and that its words say no more than its values."""
 
+import itertools
 import json
 import re
 
@@ -106,12 +107,65 @@ def test_the_network_is_drawn_with_the_kind_and_the_shape_of_each_layer(shown):
     assert sides[0] > sides[1] > sides[4]  # 8, 6 and 3 pixels
 
 
-def test_relu_and_softmax_are_bars_as_high_as_their_values(the_figure):
-    values = [np.array([1.0, -2.0]), np.array([1.0, 0.0]), np.array([0.9, 0.1])]
-    chapter_01.show_relu_and_softmax(*values)
-    axes = the_figure().axes
-    assert [heights(ax) for ax in axes] == [list(each) for each in values]
-    assert [ax.get_ylabel() for ax in axes] == ["logit z", "ReLU(z)", "softmax(z)"]
+def test_one_filter_marks_the_same_window_in_every_picture(the_figure):
+    image, edge = RNG.random((8, 6)), np.array([[1, 0, -1]] * 3)
+    sums = np.zeros((6, 4))
+    sums[3, 2], sums[0, 0] = 2.0, -3.0
+    kept = np.maximum(0, sums)
+    chapter_01.show_one_filter(image, edge, sums, kept, kept[::2, ::2])
+    axes = the_figure().axes[:5]
+    pictures = (image, edge, sums, kept, kept[::2, ::2])
+    for ax, picture in zip(axes, pictures, strict=True):
+        assert np.array_equal(ax.images[0].get_array(), picture)
+    squares = {ax.get_title(): ax.patches[0] for ax in axes if ax.patches}
+    corners = {name: (square.get_y(), square.get_x()) for name, square in squares.items()}
+    assert corners == {
+        "image": (2.5, 1.5),
+        "convolution": (2.5, 1.5),
+        "ReLU": (2.5, 1.5),
+        "pooling": (0.5, 0.5),
+    }
+    assert [square.get_width() for square in squares.values()] == [3, 1, 1, 1]
+    assert axes[2].images[0].get_clim() == (-3, 3)  # white is 0
+    assert [text.get_text() for text in axes[1].texts] == ["1", "0", "-1"] * 3
+
+
+def test_paths_are_drawn_on_the_surface_and_over_their_steps(the_figure):
+    def loss(w):
+        return 1 + w[0] ** 2 + w[1] ** 2
+
+    paths = {"slow": np.array([[3.0, 1.0], [1.0, 0.5]]), "fast": np.array([[3.0, 1.0], [0, 0]])}
+    ink, is_one = np.array([[0.1, 0.8], [0.7, 0.2]]), np.array([False, True])
+    chapter_01.show_descent(ink, is_one, loss, paths)
+    left, middle, right = the_figure().axes
+    assert [text.get_text() for text in left.texts] == ["0", "1"]
+    assert [text.xy for text in left.texts] == [(0.1, 0.8), (0.7, 0.2)]
+    for path, over, steps in zip(paths.values(), middle.lines, right.lines, strict=True):
+        assert np.array_equal(over.get_xydata(), path)
+        assert list(steps.get_ydata()) == [loss(w) for w in path]
+        assert same_colour(over.get_color(), steps.get_color())
+    assert [line.get_label() for line in right.lines] == ["slow", "fast"]
+
+
+def test_fit_keeps_what_keras_reports_after_each_batch():
+    from helpers.backend import keras
+
+    def trained():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4, 4, 1))
+        flat = keras.layers.Flatten()(inputs)
+        model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(flat))
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        images = np.random.default_rng(0).random((10, 4, 4, 1), dtype=np.float32)
+        labels = np.arange(10) % 3
+        part = images[:4], labels[:4]
+        return chapter_01.fit(model, (images, labels), part, batch_size=4, epochs=2)
+
+    reports, history = trained()
+    assert len(reports) == 6  # two epochs of two whole batches and a rest
+    assert set(history) == {"accuracy", "loss", "val_accuracy", "val_loss"}
+    assert np.allclose([reports[2]["loss"], reports[5]["loss"]], history["loss"])
+    assert trained()[1] == history  # the session's seed draws the order
 
 
 def test_the_first_epoch_shows_single_batches_their_mean_and_the_validation_data(the_figure):
@@ -129,12 +183,15 @@ def test_the_first_epoch_shows_single_batches_their_mean_and_the_validation_data
         assert ax.get_ylabel() == key
 
 
-def test_epochs_are_counted_from_1_on_training_and_validation_data(the_figure):
+def test_overfitting_is_marked_where_the_validation_loss_is_lowest(the_figure):
     history = {"accuracy": [0.9, 0.95, 1.0], "loss": [0.4, 0.3, 0.1]}
-    history |= {"val_accuracy": [0.92, 0.93, 0.94], "val_loss": [0.3, 0.2, 0.2]}
-    chapter_01.show_epochs(history)
-    for ax, key in zip(the_figure().axes, ("accuracy", "loss"), strict=True):
-        drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+    history |= {"val_accuracy": [0.92, 0.93, 0.94], "val_loss": [0.3, 0.2, 0.25]}
+    chapter_01.show_overfitting(history)
+    axes = the_figure().axes
+    (triangle,) = axes[1].lines[2:]
+    assert (list(triangle.get_xdata()), list(triangle.get_ydata())) == ([2], [0.2])
+    for ax, key in zip(axes, ("accuracy", "loss"), strict=True):
+        drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines[:2]}
         assert drawn == {"training": history[key], "validation": history[f"val_{key}"]}
         assert list(ax.lines[0].get_xdata()) == [1, 2, 3]
         assert ax.get_ylabel() == key
@@ -150,6 +207,16 @@ def test_a_mistake_has_the_answer_before_the_label(the_figure):
     assert np.array_equal(images_of(figure)[1].get_array(), images[1, ..., 0])
 
 
+def test_found_mistakes_stand_beside_the_imagined_ones(the_figure):
+    chapter_01.show_sureness(np.array([2, 2, 3, 5]), 7, np.array([0.42, 0.97, 0.98]))
+    left, right = the_figure().axes
+    assert [list(line.get_xdata()) for line in left.lines] == [[7, 7]]
+    assert [text.get_text().strip() for text in left.texts] == ["found: 7"]
+    assert heights(left) == [0, 0, 2, 1, 0, 1, 0, 0]  # one bar for each number from 0 to 7
+    assert heights(right)[-1] == 2
+    assert sum(heights(right)) == 3
+
+
 def test_the_title_of_the_confusion_matrix_names_its_fullest_pair(the_figure):
     counts = np.diag([50, 60, 70])
     counts[2, 1], counts[1, 2] = 9, 4
@@ -163,33 +230,67 @@ def test_filters_share_one_scale_with_red_for_positive_weights(the_figure):
     filters = np.stack([np.full((3, 3), 0.5), np.full((3, 3), -0.25)])
     chapter_01.show_filters(filters, [7, 3])
     figure = the_figure()
-    positive, negative = images_of(figure)
-    assert np.all(positive.get_array() == 1)
-    assert np.all(negative.get_array() == -0.5)
+    positive, negative = images_of(figure)[:2]
+    assert np.array_equal([positive.get_array(), negative.get_array()], filters)
+    assert positive.get_clim() == negative.get_clim() == (-0.5, 0.5)
     red, _, blue, _ = positive.to_rgba(1.0)
     assert red > blue
-    assert [ax.get_title(loc="center") for ax in figure.axes] == ["filter 7", "filter 3"]
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["filter 7", "filter 3"]
+    assert figure.axes[2].get_ylabel() == "weight"  # the scale of the colours
 
 
 def test_each_filter_is_scaled_by_its_own_largest_answer(the_figure):
     digits = RNG.random((2, 8, 6, 1))
-    maps = np.stack([np.full((6, 4, 2), [1.0, 20.0]), np.full((6, 4, 2), [4.0, 5.0])])
-    chapter_01.show_feature_maps(digits, maps, [7, 3])
-    drawn = [image.get_array() for image in images_of(the_figure())]
-    assert np.array_equal(drawn[0], digits[0, 1:-1, 1:-1, 0])
-    assert np.array_equal(drawn[3], digits[1, 1:-1, 1:-1, 0])
-    assert [picture.max() for picture in (drawn[1], drawn[2], drawn[4], drawn[5])] == [
-        0.25,
-        1,
-        1,
-        0.25,
-    ]
+    first = np.stack([np.full((6, 4, 2), [1.0, 20.0]), np.full((6, 4, 2), [4.0, 5.0])])
+    second = np.stack([np.full((2, 1, 1), 3.0), np.full((2, 1, 1), 6.0)])
+    chapter_01.show_feature_maps(digits, first, second, ([7, 3], [60]))
+    figure = the_figure()
+    drawn = np.reshape([image.get_array().max() for image in images_of(figure)], (2, 4))
+    assert np.array_equal(drawn[:, 0], digits.max(axis=(1, 2, 3)))
+    assert np.array_equal(drawn[:, 1:], [[0.25, 1, 0.5], [1, 0.25, 1]])
+    titles = [ax.get_title() for ax in figure.axes[:4]]
+    assert titles == ["digit", "1: 7", "1: 3", "2: 60"]
 
 
-def test_the_learning_rate_is_drawn_over_its_steps(the_figure):
-    chapter_01.show_learning_rate(np.array([0.0, 1.0, 0.5]))
+def test_patches_stand_in_the_row_of_their_filter(the_figure):
+    patches = RNG.random((2, 3, 4, 4, 1))
+    chapter_01.show_motifs(patches, [31, 5])
+    figure = the_figure()
+    assert [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()] == ["filter 31", "filter 5"]
+    assert np.array_equal(images_of(figure)[3].get_array(), patches[1, 0, ..., 0])
+
+
+def test_the_learning_rate_is_that_of_keras():
+    from helpers.backend import keras
+
+    recipe = chapter_01.NETWORKS["cnn_cosine"].recipe
+    ours = chapter_01.learning_rates(recipe)
+    decay = keras.optimizers.schedules.CosineDecay
+    of_keras = decay(0.0, len(ours) - 200, warmup_target=recipe.learning_rate, warmup_steps=200)
+    some = [0, 100, 200, 1000, 6000]
+    assert np.allclose(ours[some], [of_keras(step) for step in some])
+    assert np.ptp(chapter_01.learning_rates(chapter_01.NETWORKS["cnn_longer"].recipe)) == 0
+
+
+def test_learning_rates_are_drawn_over_their_steps(the_figure):
+    chapter_01.show_learning_rates(
+        {name: network.recipe for name, network in chapter_01.NETWORKS.items()}
+    )
     (ax,) = the_figure().axes
-    assert list(ax.lines[0].get_ydata()) == [0, 1, 0.5]
+    assert [line.get_label() for line in ax.lines] == list(chapter_01.NETWORKS)
+    assert [max(line.get_ydata()) for line in ax.lines] == [0.001, 0.001, 0.003]
+    assert [line.get_ydata()[-1] < 1e-6 for line in ax.lines] == [False, True, True]
+
+
+def test_each_recipe_adds_to_the_one_before():
+    """From cnn to cnn_tuned: two settings at once, then one at a time."""
+    names = ["cnn", "cnn_longer", "cnn_annealed", "cnn_cosine", "cnn_tuned"]
+    recipes = [(models.NETWORKS | chapter_01.NETWORKS)[name].recipe.settings() for name in names]
+    changed = [
+        {key for key in after if after[key] != before[key]}
+        for before, after in itertools.pairwise(recipes)
+    ]
+    assert changed == [{"epochs", "validation"}, {"warmup_steps"}, {"learning_rate"}, {"affine"}]
 
 
 def test_originals_stand_above_their_altered_copies(the_figure):
@@ -203,16 +304,23 @@ def test_originals_stand_above_their_altered_copies(the_figure):
     assert np.array_equal(drawn[4].get_array(), second[0, ..., 0])
 
 
-def test_recipes_are_compared_by_the_medians_of_their_seeds(the_figure):
-    wrong = pd.DataFrame({"plain": [90, 100, 130], "longer": [60, 50, np.nan]})
-    chapter_01.show_recipes(wrong)
-    (ax,) = the_figure().axes
-    (bars,) = ax.lines
-    assert (list(bars.get_xdata()), list(bars.get_ydata())) == ([100, 55], [0, 1])
-    assert ax.get_title(loc="left") == "Median mistakes: from 100 to 55, same network"
-    dots = [collection.get_offsets() for collection in ax.collections]
+def test_recipes_are_compared_by_seeds_and_by_what_each_step_saves(the_figure):
+    wrong = pd.DataFrame({"plain": [90, 100, 130], "longer": [60, 50, np.nan], "new": 3 * [np.nan]})
+    gains = {"fewer": [40.0, np.nan], "low": [22.0, np.nan], "high": [58.0, np.nan]}
+    gains = pd.DataFrame({**gains, "told apart": [True, False]}, index=["longer", "new"])
+    chapter_01.show_recipes(wrong, gains)
+    left, right = the_figure().axes
+    (bars,) = left.lines
+    assert np.array_equal(bars.get_xydata(), [[100, 0], [55, 1], [np.nan, 2]], equal_nan=True)
+    dots = [collection.get_offsets() for collection in left.collections]
     assert sorted(dots[0][:, 0]) == [90, 100, 130]
     assert np.all(dots[1][:, 1] == 1)
+    interval, mean = right.lines[:2]
+    assert np.array_equal(interval.get_xydata(), [[22, 0], [58, 0]])
+    assert np.array_equal(mean.get_xydata(), [[40, 0]])
+    assert same_colour(mean.get_color(), plotting.COLOURS[0])
+    assert same_colour(right.lines[3].get_color(), "0.5")  # not told apart
+    assert [text.get_text() for text in right.get_yticklabels()] == ["longer", "new"]
 
 
 # --- 02

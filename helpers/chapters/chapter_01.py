@@ -1,4 +1,4 @@
-"""Exercises of 01: parameters, softmax, the most confident mistakes, the confusion matrix."""
+"""Exercises and figures of 01, and the recipes on the way from plain Adam to the best one."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,8 +6,26 @@ import seaborn as sns
 from scipy import special
 from sklearn import metrics
 
-from helpers import plotting
+from helpers import plotting, session
+from helpers.backend import keras
 from helpers.exercises import Exercise, rows_sum_to_1
+from helpers.models import Network, build_cnn
+from helpers.training import Recipe
+
+# each takes one step more on the way from "cnn" to "cnn_tuned", which other notebooks need too
+NETWORKS: dict[str, Network] = {
+    "cnn_longer": Network("cnn_longer", build_cnn, Recipe(epochs=14, validation=False)),
+    "cnn_annealed": Network(
+        "cnn_annealed",
+        build_cnn,
+        Recipe(epochs=14, learning_rate=1e-3, warmup_steps=200, validation=False),
+    ),
+    "cnn_cosine": Network(
+        "cnn_cosine",
+        build_cnn,
+        Recipe(epochs=14, learning_rate=3e-3, warmup_steps=200, validation=False),
+    ),
+}
 
 count = Exercise(
     "01-1",
@@ -86,7 +104,7 @@ def _softmax(z, largest=lambda z: z.max(axis=1, keepdims=True), axis=1, keepdims
 pick = Exercise(
     "01-3",
     points=2,
-    lesson="A network can be sure and wrong: its confidence is no proof.",
+    lesson="These are places in the whole test set, so that you can look the images up.",
     hint=(
         "The places of all mistakes, their confidences, an order: it picks from the places.",
         "np.flatnonzero gives places; np.argsort sorts upwards, so sort minus the confidences.",
@@ -202,8 +220,7 @@ def show_examples(images):
     plotting.show(
         figure,
         "A column of handwritten digits for each class. Digits of one class differ in slant, "
-        "thickness and form; some, such as a 4 and a 9, look alike. A rule on single pixels "
-        "cannot work.",
+        "thickness and form; some, such as a 4 and a 9, look alike.",
     )
 
 
@@ -287,19 +304,124 @@ def _draw_layer(ax, layer, left):
     return right
 
 
-def show_relu_and_softmax(z, relu, softmax):
-    """Show the scores of the classes, and what ReLU and softmax make of them.
+def show_one_filter(image, edge, sums, kept, pooled):
+    """Show what one filter makes of an image: sums, what ReLU keeps, what pooling keeps.
 
     Parameters
     ----------
-    z, relu, softmax : arrays of shape (classes,)
+    image : array of shape (h, w), values in [0, 1]
+    edge : array of shape (k, k), the weights of the filter
+    sums, kept : arrays of shape (h - k + 1, w - k + 1)
+        Before and after ReLU.
+    pooled : array of shape half as high and half as wide
+
+    The window with the largest sum is marked, with its one number in the other pictures.
     """
-    figure, axes = plt.subplots(1, 3, figsize=(10, 2.6))
-    results = {"logit z": z, "ReLU(z)": relu, "softmax(z)": softmax}
-    for ax, (name, values) in zip(axes, results.items(), strict=True):
-        ax.bar(range(len(values)), values)
-        ax.set(xticks=range(len(values)), xlabel="class i", ylabel=name, title=name)
-    plotting.show(figure, "The logits, their ReLU, their softmax: a small lead takes most of it.")
+    most = np.abs(sums).max()
+    weights, answers = np.abs(edge).max(), {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+    bright = {"cmap": "gray", "vmin": 0, "vmax": most}
+    row, column = window = np.unravel_index(sums.argmax(), sums.shape)
+    # picture, its scale, its name, and the place and the side of the orange square in it
+    panels = (
+        (image, {"cmap": "gray", "vmin": 0, "vmax": 1}, "image", (row, column), len(edge)),
+        (edge, {"cmap": "RdBu_r", "vmin": -weights, "vmax": weights}, "filter", None, 0),
+        (sums, answers, "convolution", window, 1),
+        (kept, bright, "ReLU", window, 1),
+        (pooled, bright, "pooling", (row // 2, column // 2), 1),
+    )
+    figure, axes = plt.subplots(1, 5, figsize=(10.5, 2.7), width_ratios=[3, 1.2, 3, 3, 3])
+    for ax, (picture, scale, name, corner, side) in zip(axes, panels, strict=True):
+        drawn = ax.imshow(picture, **scale)
+        ax.set(xticks=[], yticks=[], xlabel="{} × {}".format(*picture.shape))
+        ax.set_title(name, loc="center", fontsize=11)
+        if corner:
+            place = (corner[1] - 0.5, corner[0] - 0.5)
+            frame = {"edgecolor": plotting.COLOURS[1], "linewidth": 2}
+            ax.add_patch(plt.Rectangle(place, side, side, fill=False, **frame))
+        if name == "convolution":
+            figure.colorbar(drawn, ax=ax, shrink=0.7, pad=0.02)
+    for (row, column), weight in np.ndenumerate(edge):
+        colour = "white" if abs(weight) > weights / 2 else "black"
+        axes[1].text(column, row, f"{weight:g}", ha="center", va="center", color=colour)
+    figure.suptitle("One filter finds one kind of edge, wherever it is", x=0.01, ha="left")
+    plotting.show(
+        figure,
+        "A digit, a filter of weights, and three pictures made from them. The convolution is "
+        "positive along the lower edges of the strokes and negative along the upper ones; ReLU "
+        "keeps the positive part; pooling keeps the same bright lines in a picture half as large.",
+    )
+
+
+def show_descent(ink, is_one, loss, paths):
+    """Show two features of digits, and paths of their two weights on the surface of the loss.
+
+    Parameters
+    ----------
+    ink : array of shape (n, 2), the features
+    is_one : bool array of shape (n,)
+        Which digits are a 1; the others are a 0.
+    loss : callable of weights (2,) that returns a float
+    paths : dict of str to array of shape (steps + 1, 2)
+    """
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.5))
+    for digit, colour in ((0, plotting.COLOURS[7]), (1, plotting.COLOURS[4])):
+        a, b = ink[is_one == digit][:400].T
+        left.plot(a, b, ".", markersize=4, alpha=0.6, color=colour)
+        left.annotate(str(digit), (a.mean(), b.mean()), fontsize=20, fontweight="bold")
+    left.set(xlabel="ink in the middle, $a$", ylabel="ink on the left, $b$")
+    left.set_title("Two numbers tell 0 from 1")
+    corners = np.concatenate(list(paths.values()))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    grids = [np.linspace(*ends, 40) for ends in zip(low - 2, high + 2, strict=True)]
+    surface = [[loss(np.array([first, second])) for first in grids[0]] for second in grids[1]]
+    middle.contourf(*grids, np.log(surface), levels=20, cmap="cividis")
+    colours = [plotting.COLOURS[place] for place in (1, 3, 2)]
+    for (name, path), colour in zip(paths.items(), colours, strict=False):
+        white = {"markeredgecolor": "white", "markeredgewidth": 0.4}
+        middle.plot(*path.T, "o-", color=colour, markersize=4, linewidth=1.5, **white)
+        right.plot([loss(w) for w in path], color=colour, label=name)
+    middle.set(xlabel="weight $w_1$", ylabel="weight $w_2$")
+    middle.set_title("Paths down the loss (dark is low)")
+    right.legend(frameon=False)
+    right.set(xlabel="step", ylabel="loss", title="One step can make it worse")
+    plotting.show(
+        figure,
+        "Left: zeros and ones as two clouds of dots. Middle: the loss over two weights, and three "
+        "paths from the same start; small steps go straight, too large a first step leaps over the "
+        "valley. Right: the loss at each step falls, but for the leap.",
+    )
+
+
+def fit(network, training, validation, batch_size, epochs=1):
+    """Train a compiled network with a progress bar; keep what Keras reports after each batch.
+
+    The order of the images is drawn with the seed of the session.
+
+    Parameters
+    ----------
+    network : keras.Model
+    training, validation : (images, labels)
+    batch_size, epochs : int
+
+    Returns
+    -------
+    reports : list of dict, one for each batch of each epoch
+        ``accuracy`` and ``loss``: means since the start of the epoch.
+    history : dict of str to list of shape (epochs,), as in Keras
+    """
+    images, labels = training
+    reports = []
+    keras.utils.set_random_seed(session.seed())
+
+    def after_batch(batch, logs):
+        reports.append(dict(logs))
+        bar.update()
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
+    settings = {"batch_size": batch_size, "epochs": epochs, "callbacks": [callback], "verbose": 0}
+    with session.progress_bar(epochs * -(-len(images) // batch_size), "batches") as bar:
+        run = network.fit(images, labels, validation_data=validation, **settings)
+    return reports, run.history
 
 
 def show_first_epoch(reports, history):
@@ -335,7 +457,7 @@ def show_first_epoch(reports, history):
     )
 
 
-def show_epochs(history):
+def show_overfitting(history):
     """Show accuracy and loss after each epoch, on training and on validation data.
 
     Parameters
@@ -344,18 +466,21 @@ def show_epochs(history):
         With the keys of Keras: ``accuracy``, ``val_accuracy``, ``loss``, ``val_loss``.
     """
     titles = {
-        "accuracy": "Training gains on validation",
-        "loss": "The training loss goes on falling",
+        "accuracy": "The training images are learned by heart",
+        "loss": "Overfitting: the two curves part",
     }
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
     epochs = np.arange(1, len(history["loss"]) + 1)
     for ax, (key, title) in zip(axes, titles.items(), strict=True):
         curves = {"training": history[key], "validation": history[f"val_{key}"]}
         plotting.lines(ax, epochs, curves, "epoch", key, title, label_at_end=False)
+    lowest = int(np.argmin(history["val_loss"]))
+    axes[1].plot(epochs[lowest], history["val_loss"][lowest], "v", color="black", markersize=9)
     plotting.show(
         figure,
-        "Accuracy and loss over several epochs. The training curves start worse and end better "
-        "than the validation curves, which become flat: the last epochs bring little.",
+        "Accuracy and loss over many epochs on few images. On the training images the loss falls "
+        "to zero; on the validation images it reaches its lowest point early, marked by a "
+        "triangle, and then rises.",
         name="01_curves",
     )
 
@@ -370,10 +495,41 @@ def show_surest_mistakes(images, mistakes):
     """
     titles = [f"{m.answer}, not {m.truth}\n{m.confidence:.2%} sure" for m in mistakes.itertuples()]
     plotting.show(
-        plotting.digit_grid(images, titles, columns=5, title="Wrong, and sure of it"),
+        plotting.digit_grid(images, titles, title="Wrong, and sure of it"),
         "The test digits that the network misreads with the highest confidence, each with the "
-        "wrong answer, the label and the confidence. High confidence is no proof of being right.",
+        "wrong answer, the label and the confidence. Some are hard to read, others are clear.",
         name="01_mistakes",
+    )
+
+
+def show_sureness(imagined, found, confidence):
+    """Show how many sure answers are wrong, and how sure the network is of all its mistakes.
+
+    Parameters
+    ----------
+    imagined : int array of shape (draws,)
+        Mistakes among the sure answers in each draw, if the probabilities were honest.
+    found : int
+        Mistakes that the network makes there.
+    confidence : array of shape (n,), in [0, 1]
+        The probability of each wrong answer.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3))
+    edges = np.arange(0, max(imagined.max(), found) + 2) - 0.5
+    left.hist(imagined, edges, color="0.7")
+    left.axvline(found, color=plotting.COLOURS[1])
+    left.annotate(f" found: {found}", (found, left.get_ylim()[1] * 0.9), color=plotting.COLOURS[1])
+    left.set(xlabel="mistakes among the answers with p ≥ 0.9", ylabel="draws", xlim=(0, None))
+    left.margins(x=0.15)
+    left.set_title("Gray: if the probabilities were honest")
+    right.hist(confidence, np.linspace(0, 1, 21), color=plotting.COLOURS[0])
+    right.set(xlabel="probability of the wrong answer", ylabel="mistakes", xlim=(0, 1))
+    right.set_title("All mistakes of this network")
+    plotting.show(
+        figure,
+        "Left: how many of the sure answers would be wrong if the probabilities were honest, over "
+        "many draws, and a line where the network's own number lies. Right: the probabilities of "
+        "the network's wrong answers, from less than a half to nearly one.",
     )
 
 
@@ -402,58 +558,110 @@ def show_filters(filters, numbers):
     Parameters
     ----------
     filters : array of shape (n, h, w)
-        The largest weight of all gets the full colour.
+        All are drawn on one scale, which the largest weight of all ends.
     numbers : sequence of n int
         Their numbers in the layer.
     """
-    scaled = filters[None] / np.abs(filters).max()
-    names = [f"filter {number}" for number in numbers]
+    most = np.abs(filters).max()
+    figure, axes = plt.subplots(1, len(filters), figsize=(10, 1.9), squeeze=False)
+    for ax, weights, number in zip(axes[0], filters, numbers, strict=True):
+        drawn = ax.imshow(weights, cmap="RdBu_r", vmin=-most, vmax=most)
+        ax.set(xticks=[], yticks=[])
+        sns.despine(ax=ax, left=True, bottom=True)
+        ax.set_title(f"filter {number}", loc="center", fontsize=10)
+    figure.colorbar(drawn, ax=axes, label="weight", shrink=0.9, pad=0.01)
+    figure.suptitle("Red adds, blue subtracts", x=0.01, ha="left", fontsize=12)
     plotting.show(
-        plotting.digit_table(scaled, None, names, "Red adds, blue subtracts", signed=True),
-        "Small tables of weights, one for each filter, positive in red, negative in blue. Some are "
-        "red on one side and blue on the other: such a filter answers to edges of one direction.",
+        figure,
+        "Small tables of weights, one for each filter, positive in red, negative in blue, with a "
+        "scale of colours. Some are red on one side and blue on the other: such a filter answers "
+        "to edges of one direction.",
     )
 
 
-def show_feature_maps(digits, maps, numbers):
-    """Show digits, and beside each what some filters answer at every place.
+def show_feature_maps(digits, first, second, numbers):
+    """Show digits, and beside each what some filters of both convolutions answer at every place.
 
     Parameters
     ----------
     digits : array of shape (n, h, w, 1), values in [0, 1]
-    maps : array of shape (n, h - 2, w - 2, filters), 0 or more
+    first, second : arrays of shape (n, rows, columns, filters), 0 or more
         Each filter is scaled by its own largest answer.
-    numbers : sequence of int, one for each filter
-        Their numbers in the layer.
+    numbers : pair of sequences of int, one for each filter
+        Their numbers in their layer.
     """
-    shown = np.moveaxis(maps, -1, 1)
-    shown = shown / shown.max(axis=(0, 2, 3), keepdims=True)
-    middle = digits[:, None, 1:-1, 1:-1, 0]  # a 3 × 3 filter has no answer on the outermost pixels
+    columns = 1 + first.shape[-1] + second.shape[-1]
+    figure, axes = plt.subplots(len(digits), columns, figsize=(11, 3.6), squeeze=False)
+    names = [f"{place}: {n}" for place, some in enumerate(numbers, 1) for n in some]
+    for row, digit in enumerate(digits):
+        pictures = [digit[..., 0]]
+        for maps in (first, second):
+            pictures += list(np.moveaxis(maps[row] / maps.max(axis=(0, 1, 2)), -1, 0))
+        for ax, picture in zip(axes[row], pictures, strict=True):
+            ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
+            ax.set(xticks=[], yticks=[])
+            sns.despine(ax=ax, left=True, bottom=True)
+    for ax, name in zip(axes[0], ["digit", *names], strict=True):
+        ax.set_title(name, loc="center", fontsize=10)
+    sides = "from the first convolution (1), then from the second (2)"
+    figure.suptitle(f"What filters answer: {sides}", x=0.01, ha="left", fontsize=12)
     plotting.show(
-        plotting.digit_table(
-            np.concatenate([middle, shown], axis=1),
-            column_labels=["digit", *(f"filter {number}" for number in numbers)],
-            title="Each filter keeps other parts of the same strokes",
-        ),
-        "A few digits, and beside each the answers of the filters. Each filter lights up on other "
-        "parts of the same strokes.",
+        figure,
+        "A few digits, and beside each the answers of filters of both convolutions. In the first "
+        "layer a filter lights up along whole strokes; in the second, on coarser pictures, only at "
+        "a few places.",
         name="01_feature_maps",
     )
 
 
-def show_learning_rate(rates):
-    """Show the learning rate of every step.
+def show_motifs(patches, numbers):
+    """Show, for some filters of the second convolution, the patches that excite each the most.
 
     Parameters
     ----------
-    rates : array of shape (steps,)
+    patches : array of shape (filters, n, h, w), values in [0, 1]
+    numbers : sequence of int, one for each filter
+        Their numbers in the layer.
     """
-    figure, ax = plt.subplots(figsize=(7, 2.6))
-    ax.plot(rates)
-    ax.set(xlabel="step (one batch each)", ylabel="learning rate η")
-    ax.set_title("Careful at first, bold, then careful again")
     plotting.show(
-        figure, "The learning rate rises in a short line and falls to zero along a cosine."
+        plotting.digit_table(
+            patches,
+            row_labels=[f"filter {number}" for number in numbers],
+            title="The same motif, cut out of different digits",
+            columns="pieces of test digits, the strongest answer first",
+        ),
+        "Rows of small pieces of digits, one row for each filter. The pieces of a row resemble "
+        "each other: the same side of a curve, or the same strokes with a gap between them.",
+    )
+
+
+def learning_rates(recipe, images=60_000):
+    """Compute the learning rate of every step of a recipe: array of shape (steps,)."""
+    step = np.arange(recipe.epochs * -(-images // recipe.batch_size))
+    peak, warm_up = recipe.learning_rate, recipe.warmup_steps
+    if not warm_up:
+        return np.full(len(step), peak)
+    falling = peak / 2 * (1 + np.cos(np.pi * (step - warm_up) / (len(step) - warm_up)))
+    return np.where(step < warm_up, peak * step / warm_up, falling)
+
+
+def show_learning_rates(recipes):
+    """Show the learning rate of every step, for several recipes.
+
+    Parameters
+    ----------
+    recipes : dict of str to helpers.training.Recipe
+    """
+    figure, ax = plt.subplots(figsize=(10, 2.6))
+    for name, recipe in recipes.items():
+        ax.plot(learning_rates(recipe), label=name)
+    ax.legend(frameon=False)
+    ax.set(xlabel="step (one batch each)", ylabel="learning rate η")
+    ax.set_title("Two recipes end with small steps, and one of them starts with larger ones")
+    plotting.show(
+        figure,
+        "The learning rates of three recipes: one stays constant; two rise in a short line and "
+        "fall to zero along a cosine, one of them from a higher peak.",
     )
 
 
@@ -477,22 +685,35 @@ def show_augmentation(originals, altered):
     )
 
 
-def show_recipes(wrong):
-    """Show how many test images each training of each recipe got wrong; a bar is the median.
+def show_recipes(wrong, gains):
+    """Show the mistakes of each training of each recipe, and what each step saves.
 
     Parameters
     ----------
     wrong : DataFrame; one column for each recipe, one row for each seed
+    gains : DataFrame; one row for each step, with the columns ``fewer``, ``low``, ``high``
+        and ``told apart``: the mean of the differences within a seed, the ends of its interval
+        (NaN if unknown), and whether the step is told apart from no gain.
     """
     median = wrong.median()
-    figure, ax = plt.subplots(figsize=(8, 2.8))
-    sns.stripplot(wrong, orient="h", jitter=False, alpha=0.5, color=plotting.COLOURS[0], ax=ax)
-    ax.plot(median, range(len(median)), "|", markersize=28, markeredgewidth=2, color="black")
-    ax.set(xlabel="mistakes in the test images (dots: seeds, bars: medians)")
-    ax.set(xlim=(0, None), ylim=(len(median) - 0.5, -0.5))
-    ax.set_title(f"Median mistakes: from {median.iloc[0]:g} to {median.iloc[-1]:g}, same network")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.2))
+    sns.stripplot(wrong, orient="h", jitter=False, alpha=0.5, color=plotting.COLOURS[0], ax=left)
+    left.plot(median, range(len(median)), "|", markersize=24, markeredgewidth=2, color="black")
+    left.set(xlabel="mistakes in the test images (dots: seeds, bars: medians)")
+    left.set(xlim=(0, None), ylim=(len(median) - 0.5, -0.5))
+    left.set_title("Mistakes of each recipe")
+    for place, (_, gain) in enumerate(gains.iterrows()):
+        colour = plotting.COLOURS[0] if gain["told apart"] else "0.5"
+        right.plot([gain["low"], gain["high"]], [place, place], color=colour)
+        right.plot(gain["fewer"], place, "o", color=colour)
+    right.axvline(0, color="black", linewidth=1)
+    right.set(yticks=range(len(gains)), yticklabels=gains.index, ylim=(len(gains) - 0.5, -0.5))
+    right.set(xlabel="fewer mistakes than the recipe before (95 % interval)")
+    right.set_title("What each step saves, within a seed")
     plotting.show(
         figure,
-        "Mistakes of the recipes over several seeds: plain and whole recipe do not overlap.",
+        "Left: mistakes of the recipes over several seeds; the whole recipe makes far fewer than "
+        "the plain one. Right: what each step saves, with its interval; gray ones are not told "
+        "apart from no gain.",
         name="01_recipes",
     )
