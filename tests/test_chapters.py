@@ -343,13 +343,42 @@ def test_differences_are_after_minus_before_red_for_added_on_one_scale(shown):
     assert "after 4 steps" in headline(call.figure)
 
 
-def test_each_learning_rate_has_its_own_panel_in_order(shown):
-    runs = {rate: inversion([1, 2, 3]) for rate in (0.02, 0.3, 50)}
+def test_each_learning_rate_has_its_own_panel_and_a_title_that_says_what_came_out(shown):
+    runs = {rate: inversion([1, 2, 3], steps=9) for rate in (0.02, 0.3, 7, 50)}
+    runs[0.02].trace = 0.1 * runs[0.02].trace
+    for rate in (0.3, 7):
+        runs[rate].trace[2:] = 0.97
+    runs[50].trace[::2], runs[50].trace[1::2] = 0.95, 0.2
     chapter_05.show_step_sizes(runs)
     (call,) = shown
-    for ax, (rate, run) in zip(call.axes, runs.items(), strict=True):
+    words = ("too small", "right", "right", "too large")
+    for ax, (rate, run), word in zip(call.axes, runs.items(), words, strict=True):
         np.testing.assert_array_equal([line.get_ydata() for line in ax.lines], run.trace.T)
-        assert f"η = {rate:g}:" in ax.get_title(loc="left") + ax.get_title()
+        assert f"η = {rate:g}: {word}" in ax.get_title(loc="left") + ax.get_title()
+
+
+@pytest.mark.parametrize(
+    ("room", "read", "said"),
+    [
+        ([3, None, "7", 2.0], [3, None, 7, 2], ""),
+        ("3 ? 7,2", [3, None, 7, 2], ""),
+        ([3, "three", 12, -1], [3, None, None, None], "image 2 ('three'), image 3 (12), image 4"),
+        (
+            [1, 2.5, True, [4]],
+            [1, None, None, None],
+            "image 2 (2.5), image 3 (True)",
+        ),
+        ([1], [1, None, None, None], ""),
+        (5, [5, None, None, None], ""),
+        (None, [None] * 4, ""),
+        ([1, 2, 3, 4, 5], [1, 2, 3, 4], "the answers after image 4"),
+    ],
+)
+def test_what_a_room_read_is_taken_however_it_was_typed(capsys, room, read, said):
+    assert chapter_05.digits_read(room, n=4) == read
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == bool(said), "one sentence, or none"
+    assert said in printed
 
 
 def test_ten_starts_are_those_that_went_to_the_target(shown):
