@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgb
+from scipy import stats
 
 from helpers import plotting
 from helpers.chapters import chapter_04, chapter_05, chapter_06, chapter_07
@@ -160,21 +161,6 @@ def test_a_reliability_table_above_one_by_a_rounding_error_is_drawn(shown, relia
     assert "too sure" in ax.get_title(loc="left") + ax.get_title()
 
 
-def test_doubted_digits_say_label_answer_and_confidence_and_mistakes_are_coloured(shown):
-    x, labels = images(30), RNG.integers(0, 3, 30)
-    p = {name: RNG.dirichlet(np.ones(3), 30) for name in ("CNN", "LR")}
-    doubted = {"CNN": np.arange(12), "LR": np.arange(29, 15, -1)}
-    chapter_04.show_doubted(x, labels, p, doubted)
-    (call,) = shown
-    places = [*range(10), *range(29, 19, -1)]
-    assert_digits(call.axes, x[places])
-    for rank, (ax, place) in enumerate(zip(call.axes, places, strict=True)):
-        own = p["CNN" if rank < 10 else "LR"][place]
-        assert ax.get_title() == f"{labels[place]}→{own.argmax()}  {own.max():.2f}"
-        expected = RED if own.argmax() != labels[place] else "black"
-        assert to_hex(ax.title.get_color()) == to_hex(expected)
-
-
 def test_refusal_draws_risk_against_the_share_kept_and_as_part_of_the_whole_risk(shown):
     kept = np.linspace(0.02, 1, 50)
     curves = {"CNN": (kept, kept / 50), "LR": (kept, kept / 10)}
@@ -189,6 +175,25 @@ def test_refusal_draws_risk_against_the_share_kept_and_as_part_of_the_whole_risk
         np.testing.assert_allclose(right.lines[place].get_ydata(), 100 * kept[part])
     assert texts(left.get_legend().get_texts()) == ["CNN", "LR"]
     assert call.name == "04_refusal"
+
+
+def test_active_learning_draws_the_lead_of_each_draw_with_its_interval(shown):
+    chance, curves = RNG.random((4, 3)), {}
+    for name, lead in {"chance": 0 * chance, "least m(x)": RNG.random((4, 3)) / 10}.items():
+        curves[name] = chance + lead
+    chapter_04.show_active_learning(curves, np.array([50, 100, 150]))
+    left, right = shown[0].axes
+    for line, values in zip(left.lines, curves.values(), strict=True):
+        np.testing.assert_allclose(line.get_xdata(), [50, 100, 150])
+        np.testing.assert_allclose(line.get_ydata(), 100 * values.mean(axis=0))
+    lead = 100 * (curves["least m(x)"] - chance)
+    np.testing.assert_allclose(right.lines[0].get_ydata(), lead.mean(axis=0))
+    expected = stats.ttest_1samp(lead, 0).confidence_interval(0.95)
+    assert len(right.lines) == 2, "chance has no lead over itself: a dashed line at 0"
+    band = right.collections[0].get_paths()[0].vertices[:, 1]
+    for end in (expected.low, expected.high):
+        assert all(np.isclose(band, value).any() for value in end)
+    assert texts(left.get_legend().get_texts()) == ["chance", "least m(x)"]
 
 
 def test_strips_show_the_largest_probability_of_every_image(shown):
@@ -339,13 +344,42 @@ def test_differences_are_after_minus_before_red_for_added_on_one_scale(shown):
     assert "after 4 steps" in headline(call.figure)
 
 
-def test_each_learning_rate_has_its_own_panel_in_order(shown):
-    runs = {rate: inversion([1, 2, 3]) for rate in (0.02, 0.3, 50)}
+def test_each_learning_rate_has_its_own_panel_and_a_title_that_says_what_came_out(shown):
+    runs = {rate: inversion([1, 2, 3], steps=9) for rate in (0.02, 0.3, 7, 50)}
+    runs[0.02].trace = 0.1 * runs[0.02].trace
+    for rate in (0.3, 7):
+        runs[rate].trace[2:] = 0.97
+    runs[50].trace[::2], runs[50].trace[1::2] = 0.95, 0.2
     chapter_05.show_step_sizes(runs)
     (call,) = shown
-    for ax, (rate, run) in zip(call.axes, runs.items(), strict=True):
+    words = ("too small", "right", "right", "too large")
+    for ax, (rate, run), word in zip(call.axes, runs.items(), words, strict=True):
         np.testing.assert_array_equal([line.get_ydata() for line in ax.lines], run.trace.T)
-        assert f"η = {rate:g}:" in ax.get_title(loc="left") + ax.get_title()
+        assert f"η = {rate:g}: {word}" in ax.get_title(loc="left") + ax.get_title()
+
+
+@pytest.mark.parametrize(
+    ("room", "read", "said"),
+    [
+        ([3, None, "7", 2.0], [3, None, 7, 2], ""),
+        ("3 ? 7,2", [3, None, 7, 2], ""),
+        ([3, "three", 12, -1], [3, None, None, None], "image 2 ('three'), image 3 (12), image 4"),
+        (
+            [1, 2.5, True, [4]],
+            [1, None, None, None],
+            "image 2 (2.5), image 3 (True)",
+        ),
+        ([1], [1, None, None, None], ""),
+        (5, [5, None, None, None], ""),
+        (None, [None] * 4, ""),
+        ([1, 2, 3, 4, 5], [1, 2, 3, 4], "the answers after image 4"),
+    ],
+)
+def test_what_a_room_read_is_taken_however_it_was_typed(capsys, room, read, said):
+    assert chapter_05.digits_read(room, n=4) == read
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == bool(said), "one sentence, or none"
+    assert said in printed
 
 
 def test_ten_starts_are_those_that_went_to_the_target(shown):

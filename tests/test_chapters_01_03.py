@@ -416,15 +416,6 @@ def test_differences_are_95_percent_intervals_and_those_found_are_orange(the_fig
     assert beside == ["lower in 0 of 3 seeds", "lower in 1 of 3 seeds"]
 
 
-def test_the_longer_training_stands_above_the_changes_in_orange(the_figure):
-    gain = pd.Series([0.6, 0.7, 0.9], name="6 epochs")
-    chapter_02.show_training_beside_changes(gain, DIFFERENCE, ["better"])
-    (ax,) = the_figure().axes
-    values = pd.concat([gain, DIFFERENCE], axis=1)
-    check_intervals(ax, values, ["6 epochs", "better"])
-    assert ax.yaxis_inverted()
-
-
 def test_every_run_stands_at_the_cost_of_its_network(the_figure):
     costs = pd.DataFrame(
         {"parameters": [900, 100, 500], "multiply-adds": [10, 30, 20]},

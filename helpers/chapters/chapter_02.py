@@ -315,26 +315,6 @@ def show_differences(difference, found):
     )
 
 
-def show_training_beside_changes(gain, difference, found):
-    """Show what a longer training gives beside what the changes of the network take.
-
-    Parameters
-    ----------
-    gain : Series; one number for each seed, in points, its name says which training it is
-    difference, found : as in `show_differences`
-    """
-    values = pd.concat([gain, difference], axis=1)
-    figure, ax = plt.subplots(figsize=(8.5, 0.8 + 0.48 * values.shape[1]))
-    _draw_intervals(ax, values, [gain.name, *found])
-    ax.set_xlabel("accuracy − that of the reference after 3 epochs (points)")
-    ax.set_title("Three more epochs, beside the changes of the network")
-    plotting.show(
-        figure,
-        "The intervals of the variants again, and above them the reference trained for longer, "
-        "which lies on the side of higher accuracy.",
-    )
-
-
 def _draw_intervals(ax, values, marked):
     """Draw the 95 % interval of the mean of each column, its mean, and its values as small dots."""
     low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)

@@ -1,4 +1,4 @@
-"""Exercises of 04: confidence when right and wrong, calibration, temperature, refusal."""
+"""Exercises of 04: confidence when right and wrong, calibration, refusal; its figures."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,7 +6,7 @@ from matplotlib import ticker
 from scipy import special, stats
 
 from helpers import plotting
-from helpers.exercises import Exercise, not_nan, rows_sum_to_1
+from helpers.exercises import Exercise, not_nan
 
 RNG = np.random.default_rng(0)
 DRAWN = (RNG.dirichlet(np.full(5, 0.5), 30) + 0.002) / 1.01  # 30 images, 5 classes
@@ -100,33 +100,6 @@ def _ece(m, correct, bins=15, gap=abs, total=np.dot, centre=False, below=2, fixe
 
 error.mistake(_is_positive)(lambda m, correct, bins=15: correct.mean() - m.mean())
 
-tempered = Exercise(
-    "04-3",
-    points=2,
-    lesson="Temperature changes how sure a network is, never which class comes first.",
-    hint=(
-        "The logarithm of a probability is a logit, up to a number that cancels in the softmax.",
-        "Divide the logarithms by T, take the exponential, and make each row sum to 1.",
-        "powers = np.exp(np.log(p) / T), divided by powers.sum(axis=1, keepdims=True)",
-    ),
-)
-tempered.case("the text's example", np.array([[0.8, 0.2]]), 2)
-tempered.case("8 images, T = 2", DRAWN[:8], 2.0)
-tempered.case("8 images, T = 0.5", DRAWN[:8], 0.5)
-tempered.case("30 images, T = 3", DRAWN, 3.0, hidden=True)
-_sum_to_1 = tempered.rule("Each row must sum to 1 again: divide by its sum.")(rows_sum_to_1)
-NOTHING = "Nothing has changed: a factor on p cancels in the sum. The logarithm comes first."
-
-
-@tempered.right
-@tempered.mistake(_sum_to_1, softmax=lambda z, axis: np.exp(z))
-@tempered.mistake("p are probabilities, not logits: take the logarithm first.", log=lambda p: p)
-@tempered.mistake("T = 2 must soften, and yours sharpens: divide by T.", divide=np.multiply)
-@tempered.mistake(NOTHING, divide=lambda z, T: z)
-def _tempered(p, T, log=np.log, divide=np.divide, softmax=special.softmax):
-    return softmax(divide(log(p), T), axis=1)
-
-
 kept = Exercise(
     "04-4",
     points=2,
@@ -156,6 +129,24 @@ def _kept(m, correct, share, order=-1, part=float, share_of=lambda right, m: rig
 @kept.mistake("`share` is a share of the images, not a value of m to compare with.")
 def _as_threshold(m, correct, share):
     return correct[m > share].mean()
+
+
+def above_0(values):
+    """Whether the 95 % interval of a mean lies above 0, by Student's t over the draws.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        Differences, one for each draw; n >= 2.
+
+    Examples
+    --------
+    >>> above_0(np.array([1.0, 2.0, 3.0]))
+    False
+    >>> above_0(np.array([1.9, 2.0, 2.1]))
+    True
+    """
+    return bool(_interval(values[:, None])[1][0] > 0)
 
 
 # --- figures
@@ -269,38 +260,6 @@ def _reliability(ax, table):
     ax.tick_params(labelsize=8)
 
 
-def show_doubted(images, labels, p, doubted):
-    """Show the ten images that the CNN doubts most, and the ten that LR doubts most.
-
-    Parameters
-    ----------
-    images : array of shape (n, h, w, 1), values in [0, 1]
-    labels : int array of shape (n,)
-    p : dict of str to array of shape (n, classes)
-        The probabilities of the models ``"CNN"`` and ``"LR"``; others are ignored.
-    doubted : dict of str to int array
-        For each of the two, the places of its least sure images, the least sure one first.
-    """
-    places = np.concatenate([doubted[name][:10] for name in ("CNN", "LR")])
-    asked = np.concatenate([p[name][doubted[name][:10]] for name in ("CNN", "LR")])
-    said = asked.argmax(axis=1)
-    titles = [
-        f"{label}→{answer}  {m:.2f}"
-        for label, answer, m in zip(labels[places], said, asked.max(axis=1), strict=True)
-    ]
-    figure = plotting.digit_grid(
-        images[places],
-        titles,
-        wrong=said != labels[places],
-        title="The CNN doubts odd digits (above), LR doubts clear ones too (below)",
-    )
-    plotting.show(
-        figure,
-        "Ten digits that the CNN doubts most, and ten that logistic regression doubts most. The "
-        "CNN's are badly written, also for us; several of the others are clear digits.",
-    )
-
-
 def show_refusal(curves):
     """Show what models gain when they may refuse the images that they doubt.
 
@@ -328,6 +287,50 @@ def show_refusal(curves):
         "the CNN still falls fastest; k-NN soon stops falling, and logistic regression passes it.",
         name="04_refusal",
     )
+
+
+def show_active_learning(curves, labels):
+    """Show what it brings to label the doubtful images first: accuracy, and the lead over chance.
+
+    Parameters
+    ----------
+    curves : dict of str to array of shape (draws, n), values in [0, 1]
+        For each order of buying, ``"chance"`` among them, the accuracy in each draw; place i of
+        all orders began with the same images and the same first labels. At least two draws; the
+        bands are 95 % intervals of the mean, by Student's t over the draws.
+    labels : array of shape (n,)
+        How many labels had been bought.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.8))
+    for colour, (name, accuracy) in zip(plotting.COLOURS, curves.items(), strict=False):
+        mean, low, high = _interval(100 * accuracy)
+        left.plot(labels, mean, "o-", color=colour, markersize=4, label=name)
+        left.fill_between(labels, low, high, color=colour, alpha=0.25, linewidth=0)
+        if name != "chance":
+            mean, low, high = _interval(100 * (accuracy - curves["chance"]))
+            right.plot(labels, mean, "o-", color=colour, markersize=4)
+            right.fill_between(labels, low, high, color=colour, alpha=0.25, linewidth=0)
+    right.axhline(0, color="black", linestyle="--", linewidth=1)
+    left.set(title="Which labels are worth their price?", ylabel="test accuracy (%)")
+    left.legend(title="images bought by")
+    right.set(title="The lead over chance, draw by draw", ylabel="lead over chance (points)")
+    for ax in (left, right):
+        ax.set(xlabel="labels bought")
+    plotting.show(
+        figure,
+        "Two panels against the labels bought, each curve with a band. Left, the accuracy of three "
+        "learners rises and flattens. Right, their lead over buying by chance: the learner that "
+        "buys where its confidence is least is behind at first and ahead in the end; the one that "
+        "buys where the margin is least is ahead almost from the start.",
+        name="04_active_learning",
+    )
+
+
+def _interval(values):
+    """Mean of the rows, and the ends of its 95 % interval by Student's t, column by column."""
+    mean, n = values.mean(axis=0), len(values)
+    half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return mean, mean - half, mean + half
 
 
 def show_no_digits(images, p, q05):

@@ -1,4 +1,4 @@
-"""Exercises of 05: the gradient of an image, one step, several judges, the first success."""
+"""Exercises of 05: the gradient of an image, one step, several judges, the sign of a report."""
 
 import functools
 from dataclasses import dataclass
@@ -73,10 +73,18 @@ def _by_hand(model, x, target):
 @slope.mistake(SMALL, loss=lambda p, i, log: p[i])
 @slope.mistake(SMALL, loss=lambda p, i, log: -p[i])
 @slope.mistake(BEST, loss=lambda p, i, log: -log(max(p)))
+@slope.mistake("Keep the length of the gradient: exercise 05-2 divides by it.", normalize=True)
 @slope.mistake(ALL, loss=lambda p, i, log: -log(p))
 @slope.mistake(ALL, loss=lambda p, i, log: -sum(log(p)) / 10)
 def _taped(
-    model, x, target, loss=lambda p, i, log: -log(p[i]), of_weights=False, watch=True, fixed=None
+    model,
+    x,
+    target,
+    loss=lambda p, i, log: -log(p[i]),
+    of_weights=False,
+    watch=True,
+    fixed=None,
+    normalize=False,
 ):
     from helpers.backend import tf
 
@@ -84,7 +92,8 @@ def _taped(
         if watch:
             tape.watch(x)
         value = loss(model(x)[0], fixed or target, tf.math.log)
-    return tape.gradient(value, model.trainable_weights if of_weights else x)
+    g = tape.gradient(value, model.trainable_weights if of_weights else x)
+    return g / tf.norm(g) if normalize else g
 
 
 step = Exercise(
@@ -177,12 +186,14 @@ ask.case("1 judge, 16 images", *_panel(CHOICES[2:], SURE[2:]), TARGETS, hidden=T
 DECIDE = "Count decisions, not confidence: the target must be a judge's most probable class."
 AVERAGED = "First decide for each image whether all judges see its target; average the images only."
 EACH_OTHER = "The judges agree with each other there: compare each with the target."
+MAJORITY = "A majority is enough for you: an image counts if all judges agree."
+COUNTED = "No count of images: decide for each, yes or no, whether all judges see its target."
 SOME = "You asked some of the judges only: ask all of them, however many come in."
 _asked = ask.rule("No judge was asked: use those that come in, not the network of the images.")(
     lambda share, judges, images, targets: any(judge.asked for judge in judges)
 )
 _is_one = ask.rule("One number for all: take the mean.")(lambda share: share.size == 1)
-_is_counted = ask.rule(DECIDE)(
+_is_counted = ask.rule(COUNTED)(
     lambda share, judges, images, targets: np.round(share * len(images), 6) % 1 == 0
 )
 ask.mistake(_asked)(lambda judges, images, targets: 1.0)
@@ -203,65 +214,117 @@ def _decided(p, targets):
 @ask.mistake("That is how many: return the share, between 0 and 1.", mean=np.sum)
 @ask.mistake(AVERAGED, every=np.mean)
 @ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.mean(axis=0, keepdims=True), targets))
+@ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.prod(axis=0, keepdims=True), targets))
+@ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.max(axis=0, keepdims=True), targets))
 @ask.mistake("One judge is enough for you: an image counts if all judges agree.", every=np.any)
+@ask.mistake(MAJORITY, every=lambda seen, axis: seen.mean(axis) >= 0.5)
+@ask.mistake(MAJORITY, every=lambda seen, axis: seen.mean(axis) > 0.5)
 @ask.mistake(SOME, some=slice(0, 1))
 @ask.mistake(SOME, some=slice(-1, None))
 @ask.mistake(SOME, some=slice(0, 2))
 @ask.mistake("That is the share that they do not recognise.", mean=lambda seen: 1 - seen.mean())
-@ask.mistake(EACH_OTHER, sees=lambda p, targets: _decided(p, p[0].argmax(axis=1)))
+@ask.mistake(EACH_OTHER, sees=lambda p, _: _decided(p, p[0].argmax(axis=1)))
+@ask.mistake(EACH_OTHER, sees=lambda p, _: _decided(p, p[0].argmax(axis=1)), some=slice(0, 2))
 def _share(judges, images, targets, some=slice(None), sees=_decided, every=np.all, mean=np.mean):
     p = np.stack([judge(images) for judge in judges[some]])
     return mean(every(sees(p, targets), axis=0))
 
 
-reach = Exercise(
+@ask.mistake(AVERAGED, of=np.prod)
+@ask.mistake(AVERAGED, of=np.sum)
+def _judge_by_judge(judges, images, targets, of):
+    return of([_share([judge], images, targets) for judge in judges])
+
+
+climb = Exercise(
     "05-4",
-    points=2,
-    lesson="argmax of a column of False is 0: “never” needs a sign of its own.",
+    points=1,
+    lesson="The loss is −p, so its gradient is −∇p: two minus signs, and one step uphill.",
     hint=(
-        "Has a step reached the level? Where is the first True of a column, if there is one?",
-        "success.argmax(axis=0) is the first True, or 0 without one: ask success.any(axis=0) too.",
-        "np.where(success.any(axis=0), success.argmax(axis=0), -1)",
+        "Which way does ∇p point, and where does the printed formula go? Put p = x into it.",
+        "The loss is −p. Write its gradient down, and then one step against that gradient.",
+        "x − rate · (−∇p) is x + rate · ∇p; np.clip(..., 0, 1) keeps the pixels in their range",
     ),
 )
-COLUMN = np.array([[0.2, 0.7, 0.95, 0.8]]).T
-# one column an image; the second one falls back, and reaches exactly 0.5 on its way
-EASY = np.array([[0.1, 0.2, 0.3], [0.3, 0.95, 0.92], [0.92, 0.5, 0.96], [0.97, 0.93, 0.98]])
-NEVER = np.array([[0.1, 0.2, 0.95], [0.3, 0.4, 0.96], [0.92, 0.5, 0.97], [0.97, 0.6, 0.99]])
-reach.case("the text's example, level 0.9", COLUMN, 0.9)
-reach.case("the text's example, level 0.99", COLUMN, 0.99)
-reach.case("3 images that all reach 0.9", EASY, 0.9)
-reach.case("3 images, one of which never reaches 0.9", NEVER, 0.9)
-reach.case("level 0.5", NEVER, 0.5)
-reach.case("8 images, level 0.7", RNG.random((6, 8)), 0.7, hidden=True)
-FALLS = "A probability can fall back: look for the first step, do not count those below the level."
+DARK = RNG.uniform(0.3, 0.7, (2, 28, 28, 1))
+climb.case("the text's example", np.array([0.5, 0.5]), np.array([0.2, -0.1]), 1.0)
+climb.case("one image, rate 0.1", DARK[0], WILD[0], 0.1)
+climb.case("two images, some pixels at their ends", BLACK_AND_WHITE, WILD[:2], 0.5)
+climb.case("two other images, rate 3", DARK, WILD[1:], 3.0, hidden=True)
+DOWN = "This is the printed step, and p falls: x − rate · ∇p goes against the gradient of p."
+LONG = "Keep the length of the gradient: the normalised step comes later."
+_stays = climb.rule("A pixel left the range from 0 to 1: clip after the step.")(
+    lambda image: not (image.min() < 0 or image.max() > 1)
+)
 
 
-@reach.right
-@reach.mistake("The start is step 0: yours counts from 1.", start=1)
-@reach.mistake("An image that never gets there has no first step: return -1.", never=0)
-@reach.mistake("Compare with the argument `level`, not always with 0.9.", fixed=0.9)
-@reach.mistake("A probability of exactly the level counts as reached: use >=.", above=1e-9)
-def _first(trace, level, start=0, never=-1, fixed=None, above=0.0):
-    level = (fixed or level) + above
-    return [next((i for i, p in enumerate(c, start) if p >= level), never) for c in trace.T]
+@climb.right
+def _up(x, gradient_of_p, rate):
+    return np.minimum(np.maximum(x + rate * gradient_of_p, 0), 1)
 
 
-@reach.mistake("That is the last such step: the exercise asks for the first.")
-def _last(trace, level):
-    return [max(np.flatnonzero(column >= level), default=-1) for column in trace.T]
+@climb.mistake(_stays, highest=np.inf)
+@climb.mistake(DOWN, sign=-1)
+@climb.mistake("Down, and out of the range: turn the sign, and clip.", sign=-1, highest=np.inf)
+@climb.mistake(
+    "Each pixel moves by its own slope: keep the numbers, not only their signs.", of=np.sign
+)
+@climb.mistake("A step up where p falls with the pixel? Keep the sign of the gradient.", of=np.abs)
+@climb.mistake("The step must follow `rate`.", fixed=1.0)
+@climb.mistake(LONG, of=lambda g: g / np.linalg.norm(g))
+@climb.mistake("Return the image after the step, not the step alone.", start=0.0, highest=np.inf)
+def _climbed(x, g, rate, sign=1, highest=1, of=np.asarray, fixed=None, start=1.0):
+    return np.clip(start * x + sign * (fixed or rate) * of(g), 1 - highest, highest)
 
 
-@reach.mistake(FALLS, found=lambda s: (~s).sum(axis=0), ever=lambda s: s[0] | True)
-@reach.mistake(FALLS, found=lambda s: (~s).sum(axis=0))
-@reach.mistake("One that got there and fell back counts: ask all steps.", ever=lambda s: s[-1])
-def _where(trace, level, found=lambda s: s.argmax(axis=0), ever=lambda s: s.any(axis=0)):
-    return np.where(ever(trace >= level), found(trace >= level), -1)
+# --- the blind test
 
 
-@reach.mistake("A column is an image, a row is a step: look down the columns, axis=0.")
-def _along_rows(trace, level):
-    return (trace >= level).argmax(axis=1)
+def digits_read(room, n=10):
+    """Take what a room read in images, however it was typed, and say what is no digit.
+
+    Parameters
+    ----------
+    room : str, or sequence of anything
+        One answer an image: a digit from 0 to 9, as a number or as text. ``None``, ``""``,
+        ``"?"`` and ``"-"`` mean "no digit". A text is taken apart: ``"3 5 ? 1"``.
+    n : int
+        How many images there are. Missing answers count as "no digit".
+
+    Returns
+    -------
+    list of n int or None
+
+    Examples
+    --------
+    >>> digits_read("3 5 ? 1", n=4)
+    [3, 5, None, 1]
+    >>> digits_read([3, "7", "three"], n=4)
+    Counted as no digit, because each answer must be one digit from 0 to 9: image 3 ('three').
+    [3, 7, None, None]
+    """
+    if isinstance(room, str):
+        room = [sign for sign in room if sign not in " ,;/"]
+    given = list(room) if np.iterable(room) else [room]
+    read = [_digit(answer) for answer in given[:n]] + [None] * (n - len(given))
+    odd = [
+        f"image {place} ({answer!r})"
+        for place, (answer, digit) in enumerate(zip(given[:n], read, strict=False), 1)
+        if digit is None and str(answer).strip() not in ("None", "", "?", "-", "–", "nan", "<NA>")
+    ]
+    odd += [f"the answers after image {n}"] * (len(given) > n)
+    if odd:
+        reason = "because each answer must be one digit from 0 to 9"
+        print(f"Counted as no digit, {reason}: {', '.join(odd)}.")
+    return read
+
+
+def _digit(answer):
+    try:
+        number = float(answer)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number in range(10) and not isinstance(answer, bool) else None
 
 
 # --- figures
@@ -515,24 +578,34 @@ def show_differences(stopped, walked, pairs, stop_at):
 
 
 def show_step_sizes(runs):
-    """Show p along the walks, for a learning rate that is too small, right, and too large.
+    """Show p along the walks, for learning rates from too small to too large.
 
     Parameters
     ----------
     runs : dict of float to Inversion
-        Three learning rates, from the smallest to the largest, and what they led to.
+        The learning rates, from the smallest to the largest, and what they led to. The titles say
+        what came out.
     """
-    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.2), sharey=True)
-    words = ("too small", "right", "too large")
-    for ax, (rate, run), word in zip(axes, runs.items(), words, strict=True):
+    size = (0.5 + 3 * len(runs), 3.2)
+    figure, axes = plt.subplots(1, len(runs), figsize=size, sharey=True, squeeze=False)
+    for ax, (rate, run) in zip(axes.flat, runs.items(), strict=True):
         ax.plot(run.trace, color=plotting.COLOURS[0], linewidth=1, alpha=0.7)
-        ax.set(xlabel="step", title=f"η = {rate:g}: {word}")
-    axes[0].set_ylabel("p of the target")
+        ax.set(xlabel="step", title=f"η = {rate:g}: {_verdict(run.trace)}")
+    axes[0, 0].set_ylabel("p of the target")
     plotting.show(
         figure,
-        "Ten trajectories of p for each of three learning rates. Too small: p hardly leaves zero. "
-        "Right: p rises to one and stays. Too large: p jumps up and down until the end.",
+        "Trajectories of p of ten images, one panel for each learning rate; the title of a panel "
+        "says what p does there. Too small a rate: p hardly leaves zero. A right one: p rises to "
+        "one and stays. Too large a one: p jumps up and down until the end.",
     )
+
+
+def _verdict(trace, level=0.9):
+    """Say in two words what p does along the walks."""
+    late = trace[len(trace) // 2 :] >= level
+    if np.mean(trace.max(axis=0) >= level) < 0.5:
+        return "too small"
+    return "right" if late.mean() > 0.9 else "too large"
 
 
 def show_ten_starts(runs, target):
