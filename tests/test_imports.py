@@ -27,7 +27,7 @@ ROOMS = {
     "models": ["session", "backend", "validation", "data", "checkpoints", "training"],
     "trajectory": ["session", "validation"],
     "inversion": ["session", "backend", "validation", "trajectory"],
-    "neighbours": ["session", "validation", "trajectory"],
+    "neighbours": ["session", "backend", "validation", "trajectory"],
     "confidence": ["session", "validation", "trajectory"],
     "realism": ["session", "validation", "trajectory", "inversion", "models", "neighbours"],
 }
@@ -36,7 +36,11 @@ ROOMS["chapters"] = sorted(set(ROOMS) - {"__init__"})
 ROOMS["course"] = sorted(ROOMS)
 
 # Rooms that a student's first cells import: these stay light, so Keras waits inside a function.
-ONLY_INSIDE_FUNCTIONS = {"data": {"backend"}, "__init__": {"session", "backend", "plotting"}}
+ONLY_INSIDE_FUNCTIONS = {
+    "data": {"backend"},
+    "neighbours": {"backend"},
+    "__init__": {"session", "backend", "plotting"},
+}
 
 HELPERS = ROOT / "helpers"
 MODULES = {
