@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
 from helpers import models, validation
@@ -287,6 +288,99 @@ def total_variation(images):
     down = np.abs(np.diff(images, axis=1)).mean(axis=(1, 2, 3))
     right = np.abs(np.diff(images, axis=2)).mean(axis=(1, 2, 3))
     return down + right
+
+
+def diversity(images, targets, dataset):
+    """How different the images of one class are, beside real digits of the same classes.
+
+    Parameters
+    ----------
+    images : array of shape (n, h, w, c), values in [0, 1]
+    targets : int, or array of shape (n,)
+        The class that each image is meant to be, two images or more of each.
+    dataset : Dataset
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each class, and ``mean`` over the classes. Columns:
+
+        - ``images``: how many there are;
+        - ``distance``: mean Euclidean distance between two images of the class;
+        - ``real distance``: the same for as many test images of the class;
+        - ``share``: the first divided by the second, 0 where all images are equal;
+        - ``distinct``: how many images are left where twins count as one;
+        - ``real distinct``: the same for the test images.
+
+    Raises
+    ------
+    ValueError
+        For images of another shape or range, and for a target that has fewer than two images,
+        training images or different test images.
+
+    Notes
+    -----
+    The mean distance of all pairs is the diversity of Mothilal, Sharma & Tan (2020). It does not
+    count: two heaps of equal images far apart are as diverse as many images. So the distinct ones
+    are counted one by one, in their order: an image is a twin if it lies within a radius of one
+    that has been counted. This is our own measure. Its radius, one for each class, is the median
+    distance of 200 training images to the nearest other training image of their class; real
+    digits are counted beside it, because that distance shrinks where there are more of them.
+
+    Examples
+    --------
+    >>> class Two:
+    ...     task, class_names = "classification", ("0", "1")
+    ...     x_train, y_train = noise(40, seed=0, shape=(4, 4, 1)), np.arange(40) % 2
+    ...     x_test, y_test = x_train, y_train
+    >>> drawn = np.repeat(Two.x_test[:2], 3, axis=0)  # two images, three times each
+    >>> diversity(drawn, np.repeat([0, 1], 3), Two).loc["mean", ["share", "distinct"]].to_list()
+    [0.0, 1.0]
+    """
+    shape = validation.dataset(dataset).x_train.shape[1:]
+    images = validation.images(images, "images", shape)
+    targets = _check_targets(targets, len(images), dataset)
+    rows = {}
+    for cls in np.unique(targets):
+        own = images[targets == cls]
+        if len(own) < 2:
+            raise ValueError(f"targets must have two images or more each; {cls} has one")
+        real = real_digits(dataset, np.full(len(own), cls))
+        apart, real_apart = _mean_distance(own), _mean_distance(real)
+        if real_apart == 0:
+            raise ValueError(f"targets must have two different test images each, unlike {cls}")
+        radius = _twin_radius(dataset, int(cls))
+        rows[cls] = {
+            "images": len(own),
+            "distance": apart,
+            "real distance": real_apart,
+            "share": apart / real_apart,
+            "distinct": _count_distinct(own, radius),
+            "real distinct": _count_distinct(real, radius),
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index").astype(float)
+    table.loc["mean"] = table.mean()
+    return table
+
+
+def _mean_distance(images):
+    return float(pdist(images.reshape(len(images), -1)).mean())
+
+
+def _count_distinct(images, radius):
+    """Count the images that lie farther than the radius from all that were counted before."""
+    flat = images.reshape(len(images), -1)
+    kept = flat[:1]
+    for image in flat[1:]:
+        if np.linalg.norm(kept - image, axis=1).min() > radius:
+            kept = np.vstack([kept, image])
+    return len(kept)
+
+
+def _twin_radius(dataset, cls):
+    """Median distance of training images of a class to the nearest other one of the class."""
+    own, _ = _reference(dataset)[0].of_class(cls)
+    return float(np.median(own.search(own.images[:200], 2)[0][:, 1]))
 
 
 def real_digits(dataset, targets):

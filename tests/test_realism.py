@@ -185,3 +185,43 @@ def test_a_target_without_training_images_is_named(sample, threes):
             ValueError, match=r"targets must be classes of the training images, not \[3\]"
         ):
             score(threes, 3, without)
+
+
+def test_diversity_is_the_mean_distance_of_all_pairs(sample):
+    targets = np.repeat([3, 8], 5)
+    images = inversion.noise(10, 0, (14, 14, 1))
+    table = realism.diversity(images, targets, sample)
+    for cls, own in ((3, images[:5]), (8, images[5:])):
+        pairs = [np.linalg.norm(own[i] - own[j]) for i in range(5) for j in range(i)]
+        assert table.loc[cls, "distance"] == pytest.approx(np.mean(pairs), rel=1e-5)
+        assert table.loc[cls, "images"] == 5
+    assert np.allclose(table["share"][:2], table["distance"][:2] / table["real distance"][:2])
+    assert np.allclose(table.loc["mean"], table[:2].mean())
+
+
+def test_real_digits_are_as_diverse_as_real_digits_and_all_distinct(sample):
+    targets = np.repeat(np.arange(10), 6)
+    table = realism.diversity(realism.real_digits(sample, targets), targets, sample)
+    assert np.allclose(table["share"], 1)
+    assert np.array_equal(table["distinct"], table["real distinct"])
+    # among 150 images of a class the nearest is far, so that some real digits count as twins
+    assert 4 < table.loc["mean", "distinct"] <= 6
+
+
+def test_twins_count_as_one(sample):
+    radius = realism._twin_radius(sample, 3)
+    drawn = np.zeros((6, 14, 14, 1), np.float32)
+    drawn[1, 0, 0] = 0.1  # far less than the radius
+    drawn[2:5] = 1
+    drawn[5, :7] = 1
+    assert 0.1 < radius < 7
+    assert realism.diversity(drawn, 3, sample).loc[3, "distinct"] == 3
+    assert realism.diversity(drawn[::-1], 3, sample).loc[3, "distinct"] == 3
+
+
+def test_the_radius_of_twins_is_the_median_distance_to_the_nearest_of_the_class(sample):
+    own = sample.x_train[sample.y_train == 3].reshape(-1, 196)
+    apart = np.linalg.norm(own[:200, None] - own[None], axis=2)
+    apart[np.arange(len(apart)), np.arange(len(apart))] = np.inf
+    expected = np.median(apart.min(axis=1))
+    assert realism._twin_radius(sample, 3) == pytest.approx(expected, rel=1e-3)
