@@ -267,7 +267,8 @@ def soft_voter(index: NeighbourIndex, temperature=3.0):
 
     def vote(batch):
         if tuple(batch.shape[1:]) != shape:
-            raise ValueError(f"batch must have shape (n, *{shape}), not {tuple(batch.shape)}")
+            expected = ", ".join(map(str, shape))
+            raise ValueError(f"batch must have shape (n, {expected}), not {tuple(batch.shape)}")
         flat = tf.reshape(tf.cast(batch, tf.float32), (-1, images.shape[1]))
         products = tf.matmul(flat, images, transpose_b=True)
         # the query's own square drops out of p, but not out of the gradient where p rounds to 1
