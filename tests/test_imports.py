@@ -29,7 +29,15 @@ ROOMS = {
     "inversion": ["session", "backend", "validation", "trajectory"],
     "neighbours": ["session", "backend", "validation", "trajectory"],
     "confidence": ["session", "validation", "trajectory"],
-    "realism": ["session", "validation", "trajectory", "inversion", "models", "neighbours"],
+    "realism": [
+        "session",
+        "backend",
+        "validation",
+        "trajectory",
+        "inversion",
+        "models",
+        "neighbours",
+    ],
 }
 # The two rooms on the top floor take what they need from the others.
 ROOMS["chapters"] = sorted(set(ROOMS) - {"__init__"})
