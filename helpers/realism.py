@@ -477,11 +477,11 @@ def implausibility(images, targets, dataset, *, nearest=100, samples=1000, seed=
 
     Notes
     -----
-    That of Altmeyer et al. (2024), in the unit that they use for images. Their paper takes the
-    mean over a sample of the class (that is ``nearest=samples``); their code the 100 nearest of
-    about 1,000, and so we come to what they print for plain gradient descent on MNIST. They also
-    add noise of 0.015 to all training images. Read a value beside that of real digits: theirs is
-    not 0 either, because no digit is like a hundred others.
+    That of Altmeyer et al. (2024). Their paper takes the mean over a sample of the class (that is
+    ``nearest=samples``). That their printed numbers are means over the 100 nearest of about 1,000
+    is our inference: only so do we come to what they print for plain gradient descent on MNIST.
+    They also add noise of 0.015 to all training images. Read a value beside that of real digits:
+    theirs is not 0 either, because no digit is like a hundred others.
 
     Examples
     --------
@@ -529,8 +529,8 @@ def unfaithfulness(images, targets, samples):
 
     Notes
     -----
-    That of Altmeyer et al. (2024), in the unit that they use for images. The values that they print
-    for MNIST, 0.25, are half as large: their code adds 25 samples and divides by 50.
+    That of Altmeyer et al. (2024). The values that they print for MNIST are about half as large as
+    ours; we do not know why, so compare only values that were measured here.
 
     Examples
     --------
