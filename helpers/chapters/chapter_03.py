@@ -1,11 +1,15 @@
 """Exercises of 03: votes, distances without a loop, the best k; figures, and two statistics."""
 
+import time
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 
-from helpers import plotting
+from helpers import models, plotting, session, training
+from helpers.claims import claim, skipped
 from helpers.exercises import Exercise, not_nan, rows_sum_to_1
 
 vote = Exercise(
@@ -197,6 +201,149 @@ def interval(right):
     return tuple(hits.proportion_ci(method="wilson"))
 
 
+def score(right):
+    """Return an accuracy with its 95 % interval, as text.
+
+    Examples
+    --------
+    >>> score(np.arange(100) < 90)
+    '90.00 %, 95 % interval 82.56 % to 94.48 %'
+    """
+    low, high = interval(right)
+    return f"{100 * np.mean(right):.2f} %, 95 % interval {100 * low:.2f} % to {100 * high:.2f} %"
+
+
+def paired_p(right_a, right_b):
+    """Return the p-value of McNemar's exact test: only what one of two gets right counts.
+
+    Parameters
+    ----------
+    right_a, right_b : bool arrays of shape (n,), for the same n images
+
+    Examples
+    --------
+    >>> paired_p(np.array([True] * 5), np.array([False] * 5))
+    0.0625
+    """
+    only_a, only_b = np.sum(right_a & ~right_b), np.sum(right_b & ~right_a)
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def full_claim(sentence, condition, detail=""):
+    """Claim what holds for full MNIST only; on the sample, say that it was not tested."""
+    if session.profile() == "full":
+        claim(sentence, condition, str(detail))
+    else:
+        skipped(sentence, "it is about 60,000 training images")
+
+
+def gains(truth, predicted):
+    """Count, for each class, the images that it gets from others and those that it loses.
+
+    Parameters
+    ----------
+    truth, predicted : int arrays of shape (n,), values 0 to 9
+
+    Returns
+    -------
+    DataFrame, a row for each class: ``gets``, ``loses``, and ``gains``, their difference
+
+    Examples
+    --------
+    >>> list(gains(np.array([8, 9, 1]), np.array([1, 1, 1])).loc[1])
+    [2, 0, 2]
+    """
+    wrong = predicted != truth
+    got, lost = (np.bincount(labels[wrong], minlength=10) for labels in (predicted, truth))
+    return pd.DataFrame({"gets": got, "loses": lost, "gains": got - lost})
+
+
+# --- what a model costs, and what it learns from few images
+
+FORMATS = {
+    "test accuracy (%)": "{:.2f}",
+    "low": "{:.2f}",
+    "high": "{:.2f}",
+    "training images": "{:,.0f}",
+    "training (s)": "{:.1f}",
+    "prediction (ms per image)": "{:.3f}",
+    "memory (MB)": "{:.3f}",
+}
+
+
+class Costs:
+    """Accuracy, time and memory of several models on the same test images.
+
+    Attributes
+    ----------
+    rows : dict of str to dict, the columns of `FORMATS` for each model
+    predicted : dict of str to int array, what each model answers
+    """
+
+    def __init__(self, x_test, y_test):
+        self.x_test, self.y_test = x_test, y_test
+        self.rows, self.predicted = {}, {}
+
+    def note(self, name, images, seconds, predict, memory):
+        """Let a model predict the test images, and keep what that took.
+
+        Parameters
+        ----------
+        name : str
+        images : int, that it learned from
+        seconds : float, of its training
+        predict : callable, images (n, 784) -> classes (n,)
+        memory : int, bytes
+        """
+        began = time.perf_counter()
+        self.predicted[name] = predict(self.x_test)
+        milliseconds = 1000 * (time.perf_counter() - began) / len(self.x_test)
+        right = self.predicted[name] == self.y_test
+        low, high = interval(right)
+        row = [100 * right.mean(), 100 * low, 100 * high, images, seconds, milliseconds]
+        self.rows[name] = dict(zip(FORMATS, [*row, memory / 1e6], strict=True))
+
+    def table(self, in_report, arrays):
+        """Return a DataFrame, the most accurate model first.
+
+        Parameters
+        ----------
+        in_report : dict of str to str, what the report says of a model
+        arrays : list of str, the models whose memory is that of their arrays
+        """
+        table = pd.DataFrame(self.rows).T.sort_values("test accuracy (%)", ascending=False)
+        table["memory of"] = np.where(table.index.isin(arrays), "arrays, float32", "pickle")
+        table["in the report (%)"] = pd.Series(in_report)
+        return table
+
+
+def train_briefly(dataset, shuffle, places, steps, seed):
+    """Train the reference network on some images, and once more with their pixels shuffled.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    shuffle : callable, images -> images
+    places : int array of shape (n,), of the training images
+    steps : int
+        Batches of 128, drawn from these images: the same number for any n.
+    seed : int
+
+    Returns
+    -------
+    list of two floats, the test accuracies
+    """
+    scores = []
+    recipe = training.Recipe(1, learning_rate=2e-3, validation=False)
+    drawn = places[np.random.default_rng(seed).integers(0, len(places), steps * 128)]
+    for change in (lambda images: images, shuffle):
+        network = models.build_cnn()
+        images, labels = change(dataset.x_train[drawn]), dataset.y_train[drawn]
+        training.train(network, images, labels, recipe, progress=False)
+        scores.append(models.accuracy(network, change(dataset.x_test), dataset.y_test))
+    return scores
+
+
 # --- figures
 
 
@@ -253,39 +400,6 @@ def show_weights(pictures):
         "Pictures of weights, one for each class. The zero has a blue centre inside a reddish "
         "ring, the one a red stroke in the middle. The others are speckled and less clear.",
         name="03_weights",
-    )
-
-
-def show_stops(stops, slopes, scores, tol, stopped):
-    """Show slope and accuracy after ever more iterations of a solver.
-
-    Parameters
-    ----------
-    stops : sequence of n int
-        After how many iterations it was stopped.
-    slopes, scores : sequences of n float
-        The largest slope there, and the test accuracy in %.
-    tol : float
-        The slope at which it stops by itself: an orange line.
-    stopped : int
-        The iteration at which it then stops: a dashed line.
-    """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
-    axes[0].plot(stops, slopes, marker="o")
-    axes[0].axhline(tol, color=plotting.COLOURS[3], linewidth=1.5)
-    axes[0].annotate(f"tol = {tol:g}", (1, tol), (0, -14), textcoords="offset points")
-    axes[0].set(yscale="log", ylabel="largest slope of J (log)")
-    axes[0].set_title("The solver stops by its slope …")
-    axes[1].plot(stops, scores, marker="o")
-    axes[1].set(ylabel="test accuracy (%)", title="… whatever the accuracy is there")
-    for ax in axes:
-        ax.axvline(stopped, color="0.4", linestyle="--", linewidth=1.5)
-        ax.set(xscale="log", xlabel="iterations of lbfgs (log)", xticks=stops, xticklabels=stops)
-        ax.minorticks_off()
-    plotting.show(
-        figure,
-        "Left: the largest slope falls and crosses tol early; later it rises once. Right: at the "
-        "iteration where it has crossed tol, a dashed line, the test accuracy is still rising.",
     )
 
 
@@ -389,29 +503,6 @@ def show_costs(table):
         "prediction time, memory. The network has a small error and little memory; k-NN has no "
         "training time and far more memory.",
         name="03_costs",
-    )
-
-
-def show_confusions(matrices):
-    """Show the confusion matrices of four models on one colour scale.
-
-    Parameters
-    ----------
-    matrices : dict of str to int array of shape (classes, classes)
-        For each model; row = true class, column = predicted class.
-    """
-    most = max((counts - np.diag(counts.diagonal())).max() for counts in matrices.values())
-    figure, axes = plt.subplots(2, 2, figsize=(10, 10))
-    for ax, (name, counts) in zip(axes.flat, matrices.items(), strict=True):
-        wrong = counts.sum() - counts.trace()
-        plotting.confusion(ax, counts, f"{name}: {wrong:,} mistakes", most=most)
-    colours = axes[0, 0].collections[0]
-    figure.colorbar(colours, ax=axes, label="mistakes in a cell", shrink=0.4)
-    plotting.show(
-        figure,
-        "Four confusion matrices on one colour scale. Logistic regression has many bright cells, "
-        "among them 4 with 9 and 5 with 3. Of k-NN's columns, that of class 1 holds the most "
-        "mistakes: many digits are read as a 1. The network's matrix is the darkest.",
     )
 
 
