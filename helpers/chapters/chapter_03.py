@@ -496,7 +496,7 @@ def show_costs(table):
     axes[0].hlines(table.index, 100 - table["high"], 100 - table["low"], linewidth=2)
     axes[0].set_xlim(left=0)
     axes[0].invert_yaxis()  # the most accurate model on top
-    figure.suptitle("Left is better in each panel; no model is left in all", x=0.01, ha="left")
+    figure.suptitle("Left is better in each panel", x=0.01, ha="left")
     plotting.show(
         figure,
         "Four dot plots with one row for each model: test error with its interval, training time, "
