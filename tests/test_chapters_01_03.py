@@ -475,12 +475,31 @@ def test_the_bootstrap_finds_the_spread_of_seeds_and_of_images():
 # --- 03
 
 
-def test_the_title_names_the_best_k_of_the_curve(the_figure):
-    chapter_03.show_accuracy_over_k({1: 0.90, 3: 0.95, 5: 0.93})
+def test_the_chosen_k_is_named_and_each_accuracy_has_a_band(the_figure):
+    right = {k: np.arange(100) < hits for k, hits in {1: 90, 3: 95, 5: 93}.items()}
+    chapter_03.show_accuracy_over_k(right, best=3)
     (ax,) = the_figure().axes
-    assert "k = 3 is best" in ax.get_title(loc="left")
+    assert "k = 3" in ax.get_title(loc="left")
     assert list(ax.lines[0].get_xdata()) == [1, 3, 5]
     assert np.allclose(ax.lines[0].get_ydata(), [90, 95, 93])
+    assert (ax.lines[1].get_xdata()[0], ax.lines[1].get_ydata()[0]) == (3, 95)
+    corners = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert np.isclose(corners.min(), 100 * chapter_03.interval(right[1])[0])
+
+
+def test_paired_tests_count_only_what_one_of_two_gets_right():
+    a, b = np.array([True] * 95 + [False] * 5), np.array([True] * 90 + [False] * 10)
+    assert np.isclose(chapter_03.paired_p(a, b), 2 * 0.5**5)
+    assert chapter_03.paired_p(a, a) == 1
+
+
+def test_components_show_accuracy_and_contrast(the_figure):
+    table = pd.DataFrame({"accuracy (%)": [50, 96], "nearest / mean": [0.1, 0.4]}, index=[2, 784])
+    chapter_03.show_components(table, 784)
+    accuracy, contrast = the_figure().axes
+    assert list(accuracy.lines[0].get_ydata()) == [50, 96]
+    assert list(contrast.lines[0].get_ydata()) == [0.1, 0.4]
+    assert contrast.get_ylim()[0] == 0
 
 
 def test_weights_are_red_where_positive_on_one_scale_for_all_classes(the_figure):
@@ -491,19 +510,6 @@ def test_weights_are_red_where_positive_on_one_scale_for_all_classes(the_figure)
     assert {image.get_clim() for image in drawn} == {(-2, 2)}
     red, _, blue, _ = drawn[0].to_rgba(2.0)
     assert red > blue
-
-
-def test_the_lines_of_tol_and_of_the_stop_stand_where_they_are(the_figure):
-    chapter_03.show_stops([1, 10, 50], [0.1, 0.02, 0.001], [70, 85, 90], tol=0.03, stopped=7)
-    slope, accuracy = the_figure().axes
-    curve, tol, stop = slope.lines
-    assert list(curve.get_ydata()) == [0.1, 0.02, 0.001]
-    assert list(tol.get_ydata()) == [0.03, 0.03]
-    assert list(stop.get_xdata()) == [7, 7]
-    assert [text.get_text() for text in slope.texts] == ["tol = 0.03"]
-    curve, stop = accuracy.lines
-    assert list(curve.get_ydata()) == [70, 85, 90]
-    assert list(stop.get_xdata()) == [7, 7]
 
 
 def test_neighbours_stand_beside_the_test_image_with_their_labels_below(the_figure, sample):
@@ -533,41 +539,32 @@ def test_shuffled_images_stand_below_the_originals(the_figure):
 
 
 def test_costs_are_drawn_as_errors_with_the_most_accurate_model_on_top(the_figure):
-    table = pd.DataFrame(
-        {
-            "test accuracy (%)": [99.0, 97.0],
-            "prediction (ms per image)": [0.1, 2.0],
-            "memory (MB)": [0.9, 188.0],
-        },
-        ["CNN", "k-NN"],
-    )
+    costs = chapter_03.Costs(np.zeros((100, 784)), np.zeros(100, int))
+    costs.note("k-NN", 100, 0, lambda images: np.arange(100) >= 97, 188e6)
+    costs.note("CNN", 50, 7.0, lambda images: np.arange(100) >= 99, 0.9e6)
+    table = costs.table({"CNN": "99"}, arrays=["CNN"])
     chapter_03.show_costs(table)
-    error, milliseconds, memory = the_figure().axes
-    assert list(error.lines[0].get_xdata()) == [1, 3]
-    assert list(milliseconds.lines[0].get_xdata()) == [0.1, 2]
-    assert list(memory.lines[0].get_xdata()) == [0.9, 188]
-    assert [ax.get_xscale() for ax in (error, milliseconds, memory)] == ["linear", "log", "log"]
+    error, seconds, milliseconds, memory = the_figure().axes
+    assert np.allclose(error.lines[0].get_xdata(), [1, 3])
+    assert seconds.lines[0].get_xdata()[0] == 7
+    assert np.isnan(seconds.lines[0].get_xdata()[1])
+    assert (milliseconds.lines[0].get_xdata() > 0).all()
+    assert np.allclose(memory.lines[0].get_xdata(), [0.9, 188])
+    scales = [ax.get_xscale() for ax in (error, seconds, milliseconds, memory)]
+    assert scales == ["linear", "log", "log", "log"]
     assert list(error.lines[0].get_ydata()) == ["CNN", "k-NN"]
     assert error.yaxis_inverted()
+    low, high = sorted(error.collections[0].get_segments()[0][:, 0])
+    assert low < 1 < high
 
 
-def test_four_confusion_matrices_share_one_scale(the_figure):
-    matrices = {name: np.diag([5, 6]) for name in ("a", "b", "c", "d")}
-    matrices["b"] = np.array([[5, 1], [2, 6]])
-    matrices["d"] = np.array([[5, 0], [7, 6]])
-    chapter_03.show_confusions(matrices)
-    axes = the_figure().axes
-    assert {ax.collections[0].get_clim() for ax in axes} == {(0, 7)}
-    expected = ["a: 0 mistakes", "b: 3 mistakes", "c: 0 mistakes", "d: 7 mistakes"]
-    assert [ax.get_title(loc="left") for ax in axes] == expected
-    assert [text.get_text() for text in axes[1].texts] == ["5", "1", "2", "6"]
-
-
-def test_learning_curves_are_in_percent_over_the_sizes(the_figure):
-    chapter_03.show_learning_curves(np.array([50, 500]), {"CNN": [0.7, 0.9], "k-NN": [0.6, 0.95]})
+def test_learning_curves_are_in_percent_with_a_band_over_the_draws(the_figure):
+    curves = {"CNN": [[0.7, 0.9], [0.8, 0.9]], "k-NN": [[0.6, 0.95], [0.6, 0.95]]}
+    chapter_03.show_learning_curves(np.array([50, 500]), curves)
     (ax,) = the_figure().axes
     drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
-    assert drawn == {"CNN": [70, 90], "k-NN": [60, 95]}
-    assert "already with 50 images" in ax.get_title(loc="left")
+    assert np.allclose(drawn["CNN"], [75, 90])
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert np.isclose([band.min(), band.max()], [70, 90]).all()
     assert [text.get_text() for text in ax.get_xticklabels()] == ["50", "500"]
     assert ax.get_xscale() == "log"
