@@ -85,7 +85,11 @@ def test_what_a_notebook_no_longer_measures_is_not_merged_with_the_new(course, k
     kernel["01_a"] = lambda *run: note(*run, **{"01_x": 2, "01_new": 2})
     main(["bands", "--seeds", "3", "--profile", "lite"])
     assert records.values("lite", "01/old") == {}
-    assert records.values("lite", "01/x") == records.values("lite", "01/new") == dict.fromkeys(range(3), 2)
+    assert (
+        records.values("lite", "01/x")
+        == records.values("lite", "01/new")
+        == dict.fromkeys(range(3), 2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,5 +131,7 @@ def test_a_missing_dataset_stops_before_the_first_notebook(course, kernel, monke
 def test_fewer_seeds_than_a_smoke_test_needs_are_refused(course, kernel, seeds):
     course.save("01_a", "1")
     kernel["01_a"] = lambda *run: pytest.fail("a notebook was run")
-    with pytest.raises(SystemExit, match=f"^error: --seeds must be 3 or more, not {seeds}: a smoke"):
+    with pytest.raises(
+        SystemExit, match=f"^error: --seeds must be 3 or more, not {seeds}: a smoke"
+    ):
         main(["bands", "--seeds", seeds])

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from helpers import chapters, exercises
-from helpers.course import notebooks, release
+from helpers.course import editions, notebooks
 from helpers.exercises import Exercise, check, grade_answer, hint
 
 ROOMS = [
@@ -43,7 +43,7 @@ def tensorflow():
 def answer_cells():
     """Answer cells of all notebooks by the name of their exercise."""
     cells = [c for path in notebooks.find(everything=True) for c in notebooks.read(path).cells]
-    return {c.metadata["course"]["exercise"]: c for c in cells if release.is_answer(c)}
+    return {c.metadata["course"]["exercise"]: c for c in cells if editions.is_answer(c)}
 
 
 def run_cell(source, name="<cell>"):
@@ -80,7 +80,7 @@ def test_exercise(name):
     assert 1 <= len(exercise.hints) <= 3, "one to three hints"
     full = grade_answer(name, solution(name), hidden=True)
     assert full == exercises.Grade("right", f"✓ {name}: right. {exercise.lesson}", exercise.points)
-    stub = run_cell(release.stub(cell, name), f"<stub {name}>")
+    stub = run_cell(editions.stub(cell, name), f"<stub {name}>")
     assert grade_answer(name, stub) == exercises.Grade("not answered", f"{name}: not answered yet")
     constant = exercise.outcome(exercise.cases[0])
     assert grade_answer(name, lambda *a: constant).state == "wrong", "hard-coding passes"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers.course import notebooks, release
+from helpers.course import editions, notebooks, release
 from helpers.course.__main__ import main
 from helpers.session import ROOT
 
@@ -56,7 +56,7 @@ def course(tmp_path, monkeypatch):
         "helpers/models.py",
         "helpers/__pycache__/models.pyc",
         "helpers/course/run.py",
-        release.README,
+        *release.READMES.values(),
         "data/samples/mnist.npz",
         "data/pretrained/mnist-cnn.json",
         "data/cache/mnist.npz",
@@ -108,7 +108,7 @@ def test_a_copy_holds_what_students_need_and_nothing_else(copy):
     assert set(content(copy)) == {
         "helpers/models.py",
         "helpers/course/run.py",
-        release.README,
+        *release.READMES.values(),
         "data/samples/mnist.npz",
         "data/pretrained/mnist-cnn.json",
         "requirements.txt",
@@ -122,8 +122,9 @@ def test_a_copy_holds_what_students_need_and_nothing_else(copy):
     assert {path.name for path in copy.parent.iterdir()} == {"course", "copy"}  # nothing half-made
 
 
-def test_the_students_readme_names_only_what_a_copy_holds():
-    text = (ROOT / release.README).read_text(encoding="utf-8")
+@pytest.mark.parametrize("edition", release.READMES)
+def test_the_readme_of_a_copy_names_only_what_the_copy_holds(edition):
+    text = (ROOT / release.READMES[edition]).read_text(encoding="utf-8")
     linked = re.findall(r"\]\(([^)#]+)\)", text)
     assert linked and all(link.split("/")[0] in release.CONTENTS for link in linked)
     assert not any(word in text for word in ("nbval", "TEACHING", "CONTRIBUTING"))
@@ -156,7 +157,7 @@ def test_solutions_notes_and_outputs_are_taken_out(course, tmp_path, capsys):
         "import math",
         "def area(radius):",
         '    """Area of a circle."""',
-        f"    {release.STUB}",
+        f"    {editions.STUB}",
     ]
     kept = {key: value for key, value in answer().metadata.items() if key != "jupyter"}
     assert released.metadata == kept  # the tags among them
@@ -165,7 +166,7 @@ def test_solutions_notes_and_outputs_are_taken_out(course, tmp_path, capsys):
 
 def test_a_stub_raises_until_it_is_answered():
     names = {}
-    exec(release.stub(answer(), "here"), names)
+    exec(editions.stub(answer(), "here"), names)
     with pytest.raises(NotImplementedError):
         names["area"](1)
 
@@ -204,11 +205,62 @@ def test_a_solution_in_a_cell_of_text_does_not_leak(course, tmp_path):
     assert "01_a.ipynb: 'BEGIN SOLUTION' stands in a cell of text" in objection(tmp_path / "copy")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [(["1"], {"01_a.ipynb"}), (["07_b", "01"], {"01_a.ipynb", "further/07_b.ipynb"})],
+)
+def test_a_copy_holds_the_notebooks_that_were_chosen(course, tmp_path, wanted, found):
+    main(["release", *wanted, "--to", str(tmp_path / "copy")])
+    folder = tmp_path / "copy" / "notebooks"
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} == found
+
+
+# --- the presenter's copy
+
+
+def test_the_presenters_copy_gives_nothing_away_and_has_notes_beside_it(course, tmp_path, capsys):
+    note = new_markdown_cell("ask this", metadata={"tags": ["must", "instructor"]})
+    opened = answer()
+    del opened.metadata["jupyter"]
+    shown = new_code_cell("print(1)", execution_count=2, outputs=[new_output("stream", text="1")])
+    save("01_a", new_markdown_cell("# a"), note, opened, shown)
+    main(["release", "--presenter", "--to", str(tmp_path / "copy")])
+    assert "2 notebooks to show" in capsys.readouterr().out
+    title, solution, code = notebooks.read(tmp_path / "copy" / "notebooks" / "01_a.ipynb").cells
+    assert title.source == "# a"
+    assert solution.source == SOLUTION
+    assert solution.metadata == answer().metadata  # folded
+    assert (code.outputs, code.execution_count) == ([], None)
+    assert "ask this" in (tmp_path / "copy" / "notes" / "01_a.html").read_text(encoding="utf-8")
+    assert (tmp_path / "copy" / "notes" / "07_b.html").exists()
+    readme = (course / release.READMES["presenter"]).read_text()
+    assert (tmp_path / "copy" / "README.md").read_text() == readme
+    main(["release", "--presenter", "--to", str(tmp_path / "copy")])  # nobody worked there
+
+
+@pytest.mark.parametrize(("first", "second"), [([], ["--presenter"]), (["--presenter"], [])])
+def test_one_edition_does_not_take_the_place_of_the_other(course, tmp_path, first, second):
+    """Students may read the folder."""
+    target = tmp_path / "copy"
+    main(["release", *first, "--to", str(target)])
+    before = content(target)
+    with pytest.raises(SystemExit, match=r"copy holds the (students|presenter) edition, not the"):
+        main(["release", *second, "--to", str(target)])
+    assert content(target) == before
+
+
+def test_each_edition_has_a_folder_of_its_own(course):
+    main(["release"])
+    main(["release", "--presenter"])
+    folders = {path.name for path in (course / "build").iterdir() if path.is_dir()}
+    assert folders == {"release", "presenter"}
+
+
 # --- what a second release may replace
 
 
 def test_a_copy_that_nobody_changed_is_replaced(course, copy):
-    (course / release.README).write_text("new")
+    (course / release.READMES["students"]).write_text("new")
     (course / "data" / "samples" / "mnist.npz").unlink()
     for left in (
         "helpers/__pycache__/models.pyc",
@@ -308,7 +360,7 @@ def test_a_folder_that_release_did_not_make_is_kept(course, tmp_path):
 
 def test_inside_a_copy_release_says_that_it_is_one(copy, monkeypatch, tmp_path):
     monkeypatch.setattr(release, "ROOT", copy)
-    assert f"{copy} is a students' copy itself" in objection(tmp_path / "another")
+    assert f"{copy} is a copy itself" in objection(tmp_path / "another")
     assert not (tmp_path / "another").exists()
 
 
@@ -369,9 +421,9 @@ def test_only_answers_and_notes_differ_between_the_editions(students, path):
     ours = [c for c in notebooks.read(path).cells if "instructor" not in notebooks.tags(c)]
     for mine, released in zip(ours, theirs.cells, strict=True):
         assert notebooks.tags(mine) == notebooks.tags(released)
-        if release.is_answer(mine):
-            assert released.source.count(release.STUB) == 1
-            solution = mine.source.split(release.BEGIN)[1].split(release.END)[0].strip()
+        if editions.is_answer(mine):
+            assert released.source.count(editions.STUB) == 1
+            solution = mine.source.split(editions.BEGIN)[1].split(editions.END)[0].strip()
             assert solution not in released.source
         else:
             assert released.source == mine.source
@@ -399,7 +451,7 @@ def test_an_untouched_copy_runs_to_its_end(students, tmp_path):
         cell.metadata["course"]["exercise"]
         for path in REAL
         for cell in notebooks.code_cells(notebooks.read(path))
-        if release.is_answer(cell)
+        if editions.is_answer(cell)
     ]
     assert exercises
     printed = re.findall(r"^\W*(\d\d-\d)(?:: |, )(.*)$", done.stdout, re.MULTILINE)
@@ -410,7 +462,7 @@ UNTOUCHED = """
 import dataclasses, os
 import helpers
 from helpers import data
-from helpers.course import notebooks, release
+from helpers.course import editions, notebooks
 
 print(helpers.__file__)
 load = data.load
@@ -424,7 +476,7 @@ for path in notebooks.find(everything=True):
     os.chdir(path.parent)
     cells, names, answers = notebooks.code_cells(notebooks.read(path)), {}, []
     for number, cell in enumerate(cells, 1):
-        if release.is_answer(cell):
+        if editions.is_answer(cell):
             answers.append(cell.metadata["course"]["exercise"])
         elif number > 1 and not any(f'check("{answer}"' in cell.source for answer in answers):
             continue
