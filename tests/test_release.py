@@ -1,5 +1,6 @@
 """The students' copy: nothing leaks into it, and nobody's work is lost when it is made again."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from helpers import data
 from helpers.course import editions, notebooks, release
 from helpers.course.__main__ import main
+from helpers.data import mnist
 from helpers.session import ROOT
 
 SOLUTION = '''# ANSWER 01-1
@@ -73,7 +76,7 @@ def course(tmp_path, monkeypatch):
         "build/01_a.ipynb",
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(name)
+        (root / name).write_text(f"{name}: {{data}}" if name.endswith(".md") else name)
     save("01_a", new_markdown_cell("# a"), answer())
     save("further/07_b", new_code_cell("print(2)"))
     return root
@@ -125,6 +128,7 @@ def test_a_copy_holds_what_students_need_and_nothing_else(copy):
 @pytest.mark.parametrize("edition", release.READMES)
 def test_the_readme_of_a_copy_names_only_what_the_copy_holds(edition):
     text = (ROOT / release.READMES[edition]).read_text(encoding="utf-8")
+    assert text.count("{data}") == 1  # where the data come from
     linked = re.findall(r"\]\(([^)#]+)\)", text)
     assert linked and all(link.split("/")[0] in release.CONTENTS for link in linked)
     assert not any(word in text for word in ("nbval", "TEACHING", "CONTRIBUTING"))
@@ -215,6 +219,70 @@ def test_a_copy_holds_the_notebooks_that_were_chosen(course, tmp_path, wanted, f
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} == found
 
 
+# --- the data in a copy
+
+
+@pytest.fixture
+def full_data(course, monkeypatch):
+    """Put the sample, as if it were the full data, into a folder for the class."""
+    source = data.describe("mnist")
+    whole = dataclasses.replace(
+        source,
+        rows={**source.rows, "full": source.rows["lite"]},
+        sha256={**source.sha256, "full": source.sha256["lite"]},
+    )
+    monkeypatch.setattr(data, "describe", lambda name: whole)
+    monkeypatch.setattr(mnist, "SOURCE", whole)  # its reader asks for the layout
+    monkeypatch.setattr(data, "CACHE", course / "data" / "cache")  # what lies there is no dataset
+    folder = course.parent / "class"
+    folder.mkdir()
+    shutil.copyfile(data.SAMPLES / "mnist.npz", folder / "mnist.npz")
+    monkeypatch.setenv("COURSE_DATA", str(folder))
+    monkeypatch.setenv("KERAS_HOME", str(course.parent / "keras"))
+    save("01_a", new_code_cell('mnist = data.load("mnist")'))
+    return folder
+
+
+@pytest.mark.parametrize("edition", [[], ["--presenter"]])
+def test_with_data_a_copy_needs_no_network(course, tmp_path, full_data, monkeypatch, edition):
+    main(["release", *edition, "--with-data", "--to", str(tmp_path / "copy")])
+    monkeypatch.delenv("COURSE_DATA")
+    monkeypatch.setattr(data, "CACHE", tmp_path / "copy" / "data" / "cache")
+    assert data.locate("mnist").rung == "data/cache"
+    about = (tmp_path / "copy" / "README.md").read_text(encoding="utf-8")
+    assert "The full data of MNIST lie in `data/cache`" in about
+    main(["release", *edition, "--to", str(tmp_path / "copy")])  # nobody worked there
+    assert not (tmp_path / "copy" / "data" / "cache").exists()
+    about = (tmp_path / "copy" / "README.md").read_text(encoding="utf-8")
+    assert "Without a network the course runs on a small sample" in about
+
+
+def test_only_the_data_of_the_chosen_notebooks_are_copied(course, tmp_path, full_data):
+    main(["release", "07", "--with-data", "--to", str(tmp_path / "copy")])
+    assert not (tmp_path / "copy" / "data" / "cache").exists()
+
+
+@pytest.mark.parametrize("damage", [True, False])
+def test_data_that_are_not_at_hand_are_not_promised(course, tmp_path, full_data, damage):
+    if damage:
+        (full_data / "mnist.npz").write_bytes(b"half a file")
+    else:
+        (full_data / "mnist.npz").unlink()
+    with pytest.raises(SystemExit) as stop:
+        main(["release", "--with-data", "--to", str(tmp_path / "copy")])
+    reason = "mnist.npz cannot be read" if damage else "There is no mnist.npz in"
+    assert stop.value.code.startswith("error: MNIST: COURSE_DATA is not used. ")
+    assert reason in stop.value.code and "\n" not in stop.value.code
+    assert "MNIST is not on this computer, only its sample is. Run a notebook" in stop.value.code
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_dataset_that_is_not_written_out_cannot_be_copied(course, tmp_path, full_data):
+    save("01_a", new_code_cell("mnist = data.load(name)"))
+    with pytest.raises(SystemExit, match=r"error: 01_a\.ipynb does not write out which dataset"):
+        main(["release", "--with-data", "--to", str(tmp_path / "copy")])
+
+
 # --- the presenter's copy
 
 
@@ -233,8 +301,8 @@ def test_the_presenters_copy_gives_nothing_away_and_has_notes_beside_it(course, 
     assert (code.outputs, code.execution_count) == ([], None)
     assert "ask this" in (tmp_path / "copy" / "notes" / "01_a.html").read_text(encoding="utf-8")
     assert (tmp_path / "copy" / "notes" / "07_b.html").exists()
-    readme = (course / release.READMES["presenter"]).read_text()
-    assert (tmp_path / "copy" / "README.md").read_text() == readme
+    readme = (tmp_path / "copy" / "README.md").read_text()
+    assert readme.startswith(release.READMES["presenter"])
     main(["release", "--presenter", "--to", str(tmp_path / "copy")])  # nobody worked there
 
 

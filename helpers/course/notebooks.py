@@ -144,6 +144,36 @@ def datasets(notebook):
     return set(re.findall(r"""\bdata\.load\((?:\s*["'](\w+)["'])?""", code))
 
 
+def datasets_of(books):
+    """Find the names of the datasets that notebooks load.
+
+    Parameters
+    ----------
+    books : dict of Path to notebook node
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    UsageError
+        If a notebook does not write a name out.
+
+    Examples
+    --------
+    >>> datasets_of({path: read(path) for path in find(["1", "2"])})
+    ['mnist']
+    """
+    names = {path: datasets(notebook) for path, notebook in books.items()}
+    for path, found in names.items():
+        if "" in found:
+            raise UsageError(
+                f'{path.name} does not write out which dataset it loads: data.load("…")'
+            )
+    return sorted(set().union(*names.values()))
+
+
 def code_cells(notebook):
     """Return the code cells, in order: the one at place 0 has the prompt ``In [1]``.
 

@@ -64,6 +64,11 @@ def add_parser(commands):
         help="make the copy for your projector instead: solutions folded, and notes/ to print",
     )
     parser.add_argument(
+        "--with-data",
+        action="store_true",
+        help="put the full, verified data of these notebooks into the copy: it needs no network",
+    )
+    parser.add_argument(
         "--to",
         type=Path,
         metavar="FOLDER",
@@ -78,7 +83,7 @@ def main(arguments):
     default = notebooks.BUILD / ("presenter" if arguments.presenter else "release")
     target = (arguments.to or default).expanduser().resolve()
     paths = notebooks.find(arguments.notebooks, everything=True)
-    release(target, paths, edition)
+    release(target, paths, edition, arguments.with_data)
     count = "1 notebook" if len(paths) == 1 else f"{len(paths)} notebooks"
     if arguments.presenter:
         print(f"{count} to show, and what they need: {target}\nnotes to print: {target / 'notes'}")
@@ -86,7 +91,7 @@ def main(arguments):
         print(f"{count} without solutions, and what they need: {target}")
 
 
-def release(target, paths=None, edition="students"):
+def release(target, paths=None, edition="students", with_data=False):
     """Write a copy of the course into a folder, in one step or not at all.
 
     Parameters
@@ -96,20 +101,25 @@ def release(target, paths=None, edition="students"):
     paths : list of Path
         The notebooks; default: all of them.
     edition : {"students", "presenter"}
+    with_data : bool
+        Whether to put the full data of these notebooks into its ``data/cache``.
 
     Raises
     ------
     UsageError
         If the folder holds anything that this command did not write, or the other edition, or
-        lies inside the course; if this course is itself a copy; or if an answer cell is
-        malformed: then the message names the notebook and the cell.
+        lies inside the course; if this course is itself a copy; if the full data are asked for
+        and not on this computer; or if an answer cell is malformed: then the message names the
+        notebook and the cell.
     OSError
         If the copy cannot be written; then the folder is as it was.
     """
     _check_source()
     _check_target(target, edition)
     books = {path: notebooks.read(path) for path in paths or notebooks.find(everything=True)}
-    texts = {"README.md": (ROOT / READMES[edition]).read_text(encoding="utf-8")}
+    datasets = _full_data(books) if with_data else {}
+    readme = (ROOT / READMES[edition]).read_text(encoding="utf-8")
+    texts = {"README.md": readme.replace("{data}", _about(datasets))}
     if edition == "presenter":
         copies = {path: editions.presenters_copy(book) for path, book in books.items()}
         for path, book in books.items():
@@ -129,11 +139,55 @@ def release(target, paths=None, edition="students"):
             (temporary / name).write_text(text, encoding="utf-8", newline="\n")
         for path, book in copies.items():
             notebooks.write(book, temporary / "notebooks" / path.relative_to(notebooks.FOLDER))
+        _write_data(datasets, temporary / "data" / "cache")
         manifest = {"edition": edition, "files": _digests(temporary)}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _replace(target, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _full_data(books):
+    """Return {name: arrays} of the datasets that notebooks load, verified."""
+    from helpers import data
+
+    arrays = {}
+    for name in notebooks.datasets_of(books):
+        found = data.locate(name)
+        if not found.rung:
+            title, file = data.describe(name).title, data.describe(name).file
+            raise notebooks.UsageError(
+                " ".join([*found.notes, f"{title} is not on this computer, only its sample is."])
+                + " Run a notebook with the network first, or set COURSE_DATA to a folder with "
+                f"{file}; then call release --with-data again."
+            )
+        arrays[name] = found.arrays
+    return arrays
+
+
+def _write_data(datasets, folder):
+    """Write what `_full_data` found where the ladder looks for downloads."""
+    import numpy as np
+
+    for name, arrays in datasets.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(folder / f"{name}.npz", **arrays)
+
+
+def _about(datasets):
+    """Say in a copy's README where its data come from."""
+    from helpers import data
+
+    if not datasets:
+        return (
+            "The data are downloaded at their first use. Without a network the course runs on a "
+            "small sample, and says so."
+        )
+    titles = notebooks.in_words(data.describe(name).title for name in datasets)
+    return (
+        f"The full data of {titles} lie in `data/cache`, so the course needs no network for them. "
+        "They were verified when this copy was made, and are verified each time they are read."
+    )
 
 
 def _check_source():

@@ -104,6 +104,8 @@ def settle(books, wanted, strict=False):
     if wanted == "lite":
         return dict.fromkeys(books, "lite")
     needed = {path: notebooks.datasets(notebook) for path, notebook in books.items()}
+    if strict:
+        notebooks.datasets_of(books)
     missing = set()
     for name in sorted(set().union(*needed.values()) - {""}):
         # a wrong name, a damaged sample: the notebook's own cell will say it better
@@ -112,11 +114,6 @@ def settle(books, wanted, strict=False):
                 missing.add(name)
     if strict and missing:
         raise SystemExit("Stopped: this would store results of a sample as those of the full data.")
-    for path, names in needed.items():
-        if strict and "" in names:
-            raise notebooks.UsageError(
-                f'{path.name} does not write out which dataset it loads: data.load("…")'
-            )
     return {path: "lite" if names & missing else wanted for path, names in needed.items()}
 
 
