@@ -89,6 +89,10 @@ def copy(course, tmp_path):
     return tmp_path / "copy"
 
 
+def read(copy, name):
+    return notebooks.read(copy / "notebooks" / f"{name}.ipynb")
+
+
 def objection(target):
     with pytest.raises(SystemExit) as stop:
         main(["release", "--to", str(target)])
@@ -154,7 +158,8 @@ def test_solutions_notes_and_outputs_are_taken_out(course, tmp_path, capsys):
     )
     main(["release", "--to", str(tmp_path / "copy")])
     assert "2 notebooks" in capsys.readouterr().out
-    title, released, code = notebooks.read(tmp_path / "copy" / "notebooks" / "01_a.ipynb").cells
+    title, released, code, *added = read(tmp_path / "copy", "01_a").cells
+    assert [cell.source for cell in added] == [editions.PROGRESS_TEXT, editions.PROGRESS_CODE]
     assert title.source == "# a"
     assert released.source.splitlines() == [
         "# ANSWER 01-1",
@@ -166,6 +171,18 @@ def test_solutions_notes_and_outputs_are_taken_out(course, tmp_path, capsys):
     kept = {key: value for key, value in answer().metadata.items() if key != "jupyter"}
     assert released.metadata == kept  # the tags among them
     assert (code.outputs, code.execution_count) == ([], None)
+
+
+def test_only_core_notebooks_with_exercises_end_with_my_progress(course, tmp_path):
+    save("02_c", new_code_cell("print(3)"))
+    save("further/07_b", answer())
+    release.release(tmp_path / "copy")
+    ends = {n: read(tmp_path / "copy", n).cells[-1] for n in ("01_a", "02_c", "further/07_b")}
+    shows = {name: cell.source == editions.PROGRESS_CODE for name, cell in ends.items()}
+    assert shows == {"01_a": True, "02_c": False, "further/07_b": False}
+    before = content(tmp_path / "copy")
+    release.release(tmp_path / "copy")
+    assert content(tmp_path / "copy") == before  # no random ids
 
 
 def test_a_stub_raises_until_it_is_answered():
@@ -294,7 +311,7 @@ def test_the_presenters_copy_gives_nothing_away_and_has_notes_beside_it(course, 
     save("01_a", new_markdown_cell("# a"), note, opened, shown)
     main(["release", "--presenter", "--to", str(tmp_path / "copy")])
     assert "2 notebooks to show" in capsys.readouterr().out
-    title, solution, code = notebooks.read(tmp_path / "copy" / "notebooks" / "01_a.ipynb").cells
+    title, solution, code = read(tmp_path / "copy", "01_a").cells
     assert title.source == "# a"
     assert solution.source == SOLUTION
     assert solution.metadata == answer().metadata  # folded
@@ -487,6 +504,9 @@ REAL = notebooks.find(everything=True)
 def test_only_answers_and_notes_differ_between_the_editions(students, path):
     theirs = notebooks.read(students / "notebooks" / path.relative_to(notebooks.FOLDER))
     ours = [c for c in notebooks.read(path).cells if "instructor" not in notebooks.tags(c)]
+    if path.parent == notebooks.FOLDER:
+        *theirs.cells, _, last = theirs.cells
+        assert last.source == editions.PROGRESS_CODE
     for mine, released in zip(ours, theirs.cells, strict=True):
         assert notebooks.tags(mine) == notebooks.tags(released)
         if editions.is_answer(mine):
@@ -524,6 +544,8 @@ def test_an_untouched_copy_runs_to_its_end(students, tmp_path):
     assert exercises
     printed = re.findall(r"^\W*(\d\d-\d)(?:: |, )(.*)$", done.stdout, re.MULTILINE)
     assert printed == [(exercise, "not answered yet") for exercise in exercises]
+    tables = re.findall(r"(\d+) of \d+ exercises tried, (\d+) right, (\d+) of", done.stdout)
+    assert tables == [("0", "0", "0")] * len(notebooks.find())
 
 
 UNTOUCHED = """
@@ -546,7 +568,11 @@ for path in notebooks.find(everything=True):
     for number, cell in enumerate(cells, 1):
         if editions.is_answer(cell):
             answers.append(cell.metadata["course"]["exercise"])
-        elif number > 1 and not any(f'check("{answer}"' in cell.source for answer in answers):
+        elif (
+            number > 1
+            and not any(f'check("{answer}"' in cell.source for answer in answers)
+            and cell.source != editions.PROGRESS_CODE
+        ):
             continue
         exec(compile(cell.source, f"{path.name}, code cell {number}", "exec"), names)
 """

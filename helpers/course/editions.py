@@ -11,6 +11,11 @@ ANSWER = re.compile(r"# ANSWER (\d\d-\d+)")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 # wider than BEGIN and END: a marker with a slip of the pen must stop the release, not leak
 MARKER = re.compile(r"\b(BEGIN|END)[\s_-]*SOLUTION\b", re.IGNORECASE)
+PROGRESS_TEXT = """## My progress
+
+Run this cell whenever you like. It counts the last check of each exercise since you started the \
+kernel; the open question has no points here."""
+PROGRESS_CODE = "from helpers.exercises import progress\n\nprogress()"
 STUB = "raise NotImplementedError  # your lines take the place of this one"
 
 
@@ -39,6 +44,24 @@ def students_copy(notebook, name):
                 f"{name}: {found[0]!r} stands in a cell of text; a solution belongs in a code cell"
             )
     return notebook
+
+
+def add_progress(notebook):
+    """Add a last cell that prints the points so far, if the notebook has exercises, in place.
+
+    Parameters
+    ----------
+    notebook : notebook node of a students' copy
+    """
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    if not any(is_answer(cell) for cell in notebook.cells):
+        return
+    tags = {"tags": ["must"]}
+    notebook.cells += [
+        new_markdown_cell(PROGRESS_TEXT, id="my-progress", metadata=tags),
+        new_code_cell(PROGRESS_CODE, id="my-progress-table", metadata=tags),
+    ]
 
 
 def presenters_copy(notebook):

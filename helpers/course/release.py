@@ -126,6 +126,9 @@ def release(target, paths=None, edition="students", with_data=False):
             texts[f"notes/{path.stem}.html"] = notes.page(book, path.stem)
     else:
         copies = {path: editions.students_copy(book, path.name) for path, book in books.items()}
+        for path, book in copies.items():
+            if path.parent == notebooks.FOLDER:  # the core notebooks are classes, with points
+                editions.add_progress(book)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
