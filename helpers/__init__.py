@@ -38,6 +38,8 @@ def unsupported():
 def setup(seed=0):
     """Prepare a notebook: seeds, a quiet TensorFlow, the plot style, and a one-line banner.
 
+    Where a person watches, a line before it says what is loaded.
+
     Parameters
     ----------
     seed : int, 0 <= seed < 2**32
@@ -54,6 +56,7 @@ def setup(seed=0):
     Examples
     --------
     >>> setup(seed=1)  # doctest: +SKIP
+    Loading TensorFlow and Keras: this takes some seconds …
     Ready: profile full, seed 1, TensorFlow 2.21.0, Keras 3.15.1
     """
     if unsupported():
@@ -65,6 +68,8 @@ def setup(seed=0):
     session.set_seed(seed)
     ready = f"Ready: profile {session.profile()}, seed {session.seed()}"
     # what follows takes seconds: a setting that is wrong has been named by now
+    if session.interactive() and "tensorflow" not in sys.modules:
+        print("Loading TensorFlow and Keras: this takes some seconds …", flush=True)
     from helpers import backend, plotting
 
     backend.start(session.seed())

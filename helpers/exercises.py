@@ -27,6 +27,7 @@ import numpy as np
 LIMIT = 10.0  # seconds that one call of a student's function may take
 _EXERCISES: dict[str, Exercise] = {}
 _HINTS_GIVEN: dict[str, int] = {}
+_GRADES: dict[str, Grade] = {}  # what `check` said last
 
 
 @dataclass(frozen=True)
@@ -270,12 +271,44 @@ def check(exercise, function):
     ✗ 01-1, the text's example: gave 4, expected 5.
       Each filter has one bias: add it.
     """
-    print(grade_answer(exercise, function).message)
+    grade = _GRADES[exercise] = grade_answer(exercise, function)
+    print(grade.message)
     if _is_older(exercise, function):
         print(
             f"  This is an older definition: the last run of the cell # ANSWER {exercise} did not "
             "define this function."
         )
+
+
+def progress():
+    """Print which exercises were tried in this session, which are right, and the points so far.
+
+    What counts is the last `check` of each. Nothing is stored: a new session starts at nothing.
+
+    Examples
+    --------
+    >>> from helpers.chapters import chapter_01
+    >>> progress()
+    exercise  points
+    ...
+    In this session: ... points so far.
+    """
+    if not _EXERCISES:
+        print("No exercise is loaded yet: run the set-up cell first.")
+        return
+    print("exercise  points")
+    grades = {name: _GRADES.get(name, _unanswered(name)) for name in sorted(_EXERCISES)}
+    for name, grade in grades.items():
+        words = {"right": "right", "wrong": "not right yet", "not answered": "not tried yet"}
+        print(f"{name:<8}  {grade.points} of {_EXERCISES[name].points}  {words[grade.state]}")
+    states = [grade.state for grade in grades.values()]
+    tried, right = len(states) - states.count("not answered"), states.count("right")
+    points = sum(grade.points for grade in grades.values())
+    most = sum(exercise.points for exercise in _EXERCISES.values())
+    print(
+        f"In this session: {tried} of {len(states)} exercises tried, {right} right, "
+        f"{points} of {most} points so far."
+    )
 
 
 def hint(exercise):

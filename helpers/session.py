@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import operator
 import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ("full", "lite")
 SEEDS = 2**32  # NumPy takes seeds below this
+BAR_COLOUR = "#0173b2"  # the first colour of the figures
+BAR_WIDTH = 72  # characters: a notebook on a projector is not wide
 
 _seed = 0
 _fallen_back = False
@@ -174,6 +177,9 @@ def interactive():
 def progress_bar(total, description, show=True):
     """Make a tqdm bar that leaves nothing behind; invisible unless a person is watching.
 
+    It says what, how far, and how long yet: ``training: 45 % |████    | about 12 s left``. In a
+    notebook it is written to stdout, because JupyterLab shows stderr on red, as an error.
+
     Parameters
     ----------
     total : int
@@ -189,7 +195,56 @@ def progress_bar(total, description, show=True):
     # not tqdm.auto, which prints a warning where ipywidgets is missing
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=description, leave=False, disable=not (show and interactive()))
+    class Bar(tqdm):
+        @property
+        def format_dict(self):
+            found = super().format_dict
+            seconds = None
+            if found["n"] and found["total"] and found["elapsed"]:
+                seconds = found["elapsed"] * (found["total"] - found["n"]) / found["n"]
+            return {**found, "left": time_left(seconds)}
+
+    return Bar(
+        total=total,
+        desc=description,
+        leave=False,
+        disable=not (show and interactive()),
+        file=sys.stdout if in_notebook() else sys.stderr,
+        ncols=BAR_WIDTH,
+        colour=BAR_COLOUR,
+        bar_format="{desc}: {percentage:3.0f} % |{bar}| {left}{postfix}",
+    )
+
+
+def time_left(seconds):
+    """Say how long something takes yet.
+
+    Parameters
+    ----------
+    seconds : float or None
+
+    Examples
+    --------
+    >>> time_left(11.6), time_left(200), time_left(0.4), time_left(None)
+    ('about 12 s left', 'about 3 min left', 'nearly done', 'just begun')
+    """
+    if seconds is None:
+        return "just begun"
+    if seconds < 1:
+        return "nearly done"
+    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
+
+
+def in_notebook():
+    """Whether this Python is the kernel of a notebook.
+
+    Examples
+    --------
+    >>> in_notebook()
+    False
+    """
+    ipython = sys.modules.get("IPython")
+    return hasattr(ipython and ipython.get_ipython(), "kernel")
 
 
 def keras_settings_fault():

@@ -43,23 +43,23 @@ def test_each_run_without_a_false_claim_is_recorded_with_its_profile_and_seed(co
     course.save("01_a", MEASURE)
     unwatched()
     with pytest.raises(SystemExit) as stop:
-        main(["bands", "--seeds", "2"])
+        main(["bands", "--seeds", "3"])
     failure, last = stop.value.code.splitlines()
     assert failure.startswith("FAILED 01_a, lite, seed 1, In [1]: AssertionError: it holds")
     assert "not recorded" in last
-    assert records.values("lite", "01/seed") == {0: 0}
-    assert records.values("full", "01/seed") == {0: 0, 1: 1}
-    assert records.values("lite", "01/full") == {0: 0}
-    assert records.values("full", "01/full") == {0: 1, 1: 1}
+    assert records.values("lite", "01/seed") == {0: 0, 2: 2}
+    assert records.values("full", "01/seed") == {0: 0, 1: 1, 2: 2}
+    assert records.values("lite", "01/full") == {0: 0, 2: 0}
+    assert records.values("full", "01/full") == {0: 1, 1: 1, 2: 1}
     lines = [json.loads(line) for line in (records.FOLDER / "chapter_01.jsonl").open()]
-    assert len(lines) == 3
+    assert len(lines) == 5
     assert all(line.keys() == {"profile", "seed", "values", "versions"} for line in lines)
 
 
 def test_a_notebook_that_measures_nothing_is_not_recorded(course, kernel):
     course.save("01_a", "1")
     kernel["01_a"] = lambda *run: None
-    main(["bands", "--seeds", "2", "--profile", "lite"])
+    main(["bands", "--seeds", "3", "--profile", "lite"])
     assert not records.FOLDER.exists()
 
 
@@ -81,11 +81,15 @@ def test_the_others_are_recorded_where_one_fails(course, kernel, capsys):
 def test_what_a_notebook_no_longer_measures_is_not_merged_with_the_new(course, kernel):
     course.save("01_a", "1")
     kernel["01_a"] = lambda *run: note(*run, **{"01_old": 1, "01_x": 1})
-    main(["bands", "--seeds", "2", "--profile", "lite"])
+    main(["bands", "--seeds", "3", "--profile", "lite"])
     kernel["01_a"] = lambda *run: note(*run, **{"01_x": 2, "01_new": 2})
-    main(["bands", "--seeds", "2", "--profile", "lite"])
+    main(["bands", "--seeds", "3", "--profile", "lite"])
     assert records.values("lite", "01/old") == {}
-    assert records.values("lite", "01/x") == records.values("lite", "01/new") == {0: 2, 1: 2}
+    assert (
+        records.values("lite", "01/x")
+        == records.values("lite", "01/new")
+        == dict.fromkeys(range(3), 2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_what_would_be_recorded_under_a_wrong_name_is_refused(course, kernel, no
     course.save("01_a", "1")
     kernel["01_a"] = noted
     with pytest.raises(SystemExit, match=complaint):
-        main(["bands", "--seeds", "2", "--profile", "lite"])
+        main(["bands", "--seeds", "3", "--profile", "lite"])
     assert not records.FOLDER.exists()
 
 
@@ -110,8 +114,8 @@ def test_a_full_disk_is_named_and_the_next_notebooks_still_run(course, kernel, m
         kernel[name] = lambda *run, name=name: note(*run, **{f"{name[:2]}_x": 1})
     (records.FOLDER / "chapter_01.jsonl").mkdir(parents=True)  # stands for a full disk
     with pytest.raises(SystemExit, match="FAILED 01_a, lite, seed 0, not recorded: "):
-        main(["bands", "--seeds", "2", "--profile", "lite"])
-    assert records.values("lite", "02/x") == {0: 1, 1: 1}
+        main(["bands", "--seeds", "3", "--profile", "lite"])
+    assert records.values("lite", "02/x") == dict.fromkeys(range(3), 1)
 
 
 def test_a_missing_dataset_stops_before_the_first_notebook(course, kernel, monkeypatch):
@@ -123,6 +127,11 @@ def test_a_missing_dataset_stops_before_the_first_notebook(course, kernel, monke
         main(["bands"])
 
 
-def test_one_seed_has_no_spread(course):
-    with pytest.raises(SystemExit, match="error: --seeds must be 2 or more"):
-        main(["bands", "--seeds", "1"])
+@pytest.mark.parametrize("seeds", ["-1", "1", "2"])
+def test_fewer_seeds_than_a_smoke_test_needs_are_refused(course, kernel, seeds):
+    course.save("01_a", "1")
+    kernel["01_a"] = lambda *run: pytest.fail("a notebook was run")
+    with pytest.raises(
+        SystemExit, match=f"^error: --seeds must be 3 or more, not {seeds}: a smoke"
+    ):
+        main(["bands", "--seeds", seeds])

@@ -27,6 +27,7 @@ def test_bench_prints_ratios_and_says_which_library_is_missing(
     monkeypatch.setattr(bench, "LIBRARIES", libraries)
     main(["bench"])
     printed = capsys.readouterr().out
+    assert printed.startswith("This takes about two minutes …\n")
     assert re.search(r"invert, 100 images +[\d,]+ image-steps/s +\d+\.\d x the eager loop", printed)
     assert re.search(r"beside the bare compiled step: \d+\.\d\d x", printed)
     for queries in ("100 digits", "1 digit", "100 noise images"):

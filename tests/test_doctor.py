@@ -38,6 +38,7 @@ def healthy(monkeypatch, tmp_path):
     found = SimpleNamespace(rung="data/cache", notes=())
     monkeypatch.setattr(data, "locate", lambda name: found)
     monkeypatch.setattr(data, "read_sample", lambda name: {})  # takes a while, and is tested below
+    monkeypatch.setenv("COURSE_PROFILE", "full")
     monkeypatch.setenv("COURSE_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     enough = SimpleNamespace(available=doctor.MEMORY_WANTED)
@@ -225,8 +226,40 @@ def test_what_is_missing_is_one_line_and_the_other_checks_go_on(healthy, tmp_pat
     lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if line.startswith("✗")]
     assert re.match(f"✗ .*{advice}", line), line
-    # the first check and the last that prints something
-    assert lines[0].startswith("✓ Python") and "GB of disk are free" in lines[-1]
+    # the first check, the last that prints something, and the measurement
+    assert lines[0].startswith("✓ Python") and "GB of disk are free" in lines[-4]
+    assert re.match(r"  01_a +6\.0 min", lines[-1])
+
+
+@pytest.mark.parametrize(
+    ("profile", "reason", "expected"),
+    [
+        ("full", "No answer from host.", r"1\.2 min on the small sample"),
+        ("full", None, r"6\.0 min \(stated: 2\)"),  # it will be downloaded
+        ("lite", None, r"1\.2 min on the small sample"),
+    ],
+)
+def test_with_the_sample_only_the_estimate_is_that_of_the_sample(
+    healthy, capsys, profile, reason, expected
+):
+    """A factor of three, as `healthy` is slow: 25 seconds become 1.2 minutes."""
+    asked = []
+    healthy.setenv("COURSE_PROFILE", profile)
+    healthy.setattr(data, "locate", lambda name: SimpleNamespace(rung=None, notes=()))
+    healthy.setattr(data, "why_unreachable", lambda name: asked.append(name) or reason)
+    main(["doctor"])
+    assert re.search(f"^  01_a +{expected}$", capsys.readouterr().out, re.MULTILINE)
+    assert asked == data.names()  # once each: it may take five seconds
+
+
+def test_where_nothing_can_be_measured_the_reason_is_one_line(healthy, capsys):
+    def refuse():
+        raise FileNotFoundError("data/samples/mnist.npz belongs to this repository")
+
+    healthy.setattr(doctor, "training_speed", refuse)
+    main(["doctor"])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "! nothing could be measured: data/samples/mnist.npz belongs to this repository"
 
 
 # --- what is only worth knowing
@@ -329,6 +362,8 @@ def test_the_marks_are_readable_where_the_output_is_ascii():
     code = (
         "from helpers.course import __main__, doctor\n"
         "doctor.CHECKS = (doctor.memory, lambda: [(doctor.MISSING, 'no data …')])\n"
+        "doctor.training_speed, doctor.minutes_here = float, lambda *_: ['3 min']\n"
+        "doctor.on_the_sample = set\n"
         "__main__.main(['doctor'])"
     )
     done = subprocess.run(
@@ -337,18 +372,19 @@ def test_the_marks_are_readable_where_the_output_is_ascii():
         cwd=ROOT,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )
-    first, second = done.stdout.decode("ascii").splitlines()
+    first, second, _, _ = done.stdout.decode("ascii").splitlines()
     assert first.split()[0] in ("ok", "!", "WRONG") and second == "WRONG no data ..."
     assert done.stderr.decode("ascii").startswith("Mend every line with WRONG, then")
 
 
-def test_a_tensorflow_that_cannot_be_imported_is_one_line(healthy):
+def test_a_tensorflow_that_cannot_be_imported_is_one_line(healthy, capsys):
     def broken():
         raise ImportError("DLL load failed while importing _pywrap_tensorflow_internal")
 
     healthy.setattr(doctor, "training_speed", broken)
-    with pytest.raises(SystemExit, match="✗ TensorFlow cannot be imported: DLL load failed"):
+    with pytest.raises(SystemExit, match="Mend every line with ✗"):
         main(["doctor"])
+    assert "\n✗ TensorFlow cannot be imported: DLL load failed" in capsys.readouterr().out
 
 
 def test_a_real_training_is_measured(monkeypatch, sample):

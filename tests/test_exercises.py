@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from helpers import chapters, exercises
-from helpers.course import notebooks, release
+from helpers.course import editions, notebooks
 from helpers.exercises import Exercise, check, grade_answer, hint
 
 ROOMS = [
@@ -43,7 +43,7 @@ def tensorflow():
 def answer_cells():
     """Answer cells of all notebooks by the name of their exercise."""
     cells = [c for path in notebooks.find(everything=True) for c in notebooks.read(path).cells]
-    return {c.metadata["course"]["exercise"]: c for c in cells if release.is_answer(c)}
+    return {c.metadata["course"]["exercise"]: c for c in cells if editions.is_answer(c)}
 
 
 def run_cell(source, name="<cell>"):
@@ -80,7 +80,7 @@ def test_exercise(name):
     assert 1 <= len(exercise.hints) <= 3, "one to three hints"
     full = grade_answer(name, solution(name), hidden=True)
     assert full == exercises.Grade("right", f"✓ {name}: right. {exercise.lesson}", exercise.points)
-    stub = run_cell(release.stub(cell, name), f"<stub {name}>")
+    stub = run_cell(editions.stub(cell, name), f"<stub {name}>")
     assert grade_answer(name, stub) == exercises.Grade("not answered", f"{name}: not answered yet")
     constant = exercise.outcome(exercise.cases[0])
     assert grade_answer(name, lambda *a: constant).state == "wrong", "hard-coding passes"
@@ -462,3 +462,60 @@ def test_an_exception_that_does_not_print_is_still_a_wrong_answer():
     exercise.right(lambda x: x)
     exercise.case("one", 1)
     assert "the function raised Broken" in grade_answer("99-8", answer).message
+
+
+# --- my progress
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """A session with two exercises, in which nothing was tried."""
+    monkeypatch.setattr(exercises, "_EXERCISES", {})
+    monkeypatch.setattr(exercises, "_GRADES", {})
+    for name, points in (("98-2", 3), ("98-1", 1)):
+        exercise = Exercise(name, points=points, lesson="Twice.", hint="Add it to itself.")
+        exercise.case("a number", 2)
+        exercise.case("another one", 5, hidden=True)
+        exercise.right(lambda x: x + x)
+
+
+def shown(capsys):
+    capsys.readouterr()
+    exercises.progress()
+    return capsys.readouterr().out
+
+
+def test_progress_before_anything_was_tried(session, capsys):
+    assert shown(capsys) == (
+        "exercise  points\n"
+        "98-1      0 of 1  not tried yet\n"
+        "98-2      0 of 3  not tried yet\n"
+        "In this session: 0 of 2 exercises tried, 0 right, 0 of 4 points so far.\n"
+    )
+
+
+def test_progress_counts_the_last_check_of_each_exercise(session, capsys):
+    check("98-1", lambda x: x)
+    check("98-2", lambda x: 2 * x)
+    assert shown(capsys) == (
+        "exercise  points\n"
+        "98-1      0 of 1  not right yet\n"
+        "98-2      3 of 3  right\n"
+        "In this session: 2 of 2 exercises tried, 1 right, 3 of 4 points so far.\n"
+    )
+    check("98-1", lambda x: 2 * x)
+    check("98-2", None)
+    assert shown(capsys).splitlines()[1:3] == [
+        "98-1      1 of 1  right",
+        "98-2      0 of 3  not tried yet",
+    ]
+
+
+def test_progress_without_the_set_up_cell_says_what_to_run(session, capsys, monkeypatch):
+    monkeypatch.setattr(exercises, "_EXERCISES", {})
+    assert shown(capsys) == "No exercise is loaded yet: run the set-up cell first.\n"
+
+
+def test_a_grader_leaves_the_progress_of_a_session_alone(session, capsys):
+    exercises.grade_answer("98-1", lambda x: 2 * x, hidden=True)
+    assert "0 of 2 exercises tried" in shown(capsys)

@@ -1,5 +1,6 @@
 """The students' copy: nothing leaks into it, and nobody's work is lost when it is made again."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers.course import notebooks, release
+from helpers import data
+from helpers.course import editions, notebooks, release
 from helpers.course.__main__ import main
+from helpers.data import mnist
 from helpers.session import ROOT
 
 SOLUTION = '''# ANSWER 01-1
@@ -56,7 +59,7 @@ def course(tmp_path, monkeypatch):
         "helpers/models.py",
         "helpers/__pycache__/models.pyc",
         "helpers/course/run.py",
-        release.README,
+        *release.READMES.values(),
         "data/samples/mnist.npz",
         "data/pretrained/mnist-cnn.json",
         "data/cache/mnist.npz",
@@ -73,7 +76,7 @@ def course(tmp_path, monkeypatch):
         "build/01_a.ipynb",
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(name)
+        (root / name).write_text(f"{name}: {{data}}" if name.endswith(".md") else name)
     save("01_a", new_markdown_cell("# a"), answer())
     save("further/07_b", new_code_cell("print(2)"))
     return root
@@ -84,6 +87,10 @@ def copy(course, tmp_path):
     """A students' copy of the small course."""
     release.release(tmp_path / "copy")
     return tmp_path / "copy"
+
+
+def read(copy, name):
+    return notebooks.read(copy / "notebooks" / f"{name}.ipynb")
 
 
 def objection(target):
@@ -108,7 +115,7 @@ def test_a_copy_holds_what_students_need_and_nothing_else(copy):
     assert set(content(copy)) == {
         "helpers/models.py",
         "helpers/course/run.py",
-        release.README,
+        *release.READMES.values(),
         "data/samples/mnist.npz",
         "data/pretrained/mnist-cnn.json",
         "requirements.txt",
@@ -122,8 +129,10 @@ def test_a_copy_holds_what_students_need_and_nothing_else(copy):
     assert {path.name for path in copy.parent.iterdir()} == {"course", "copy"}  # nothing half-made
 
 
-def test_the_students_readme_names_only_what_a_copy_holds():
-    text = (ROOT / release.README).read_text(encoding="utf-8")
+@pytest.mark.parametrize("edition", release.READMES)
+def test_the_readme_of_a_copy_names_only_what_the_copy_holds(edition):
+    text = (ROOT / release.READMES[edition]).read_text(encoding="utf-8")
+    assert text.count("{data}") == 1  # where the data come from
     linked = re.findall(r"\]\(([^)#]+)\)", text)
     assert linked and all(link.split("/")[0] in release.CONTENTS for link in linked)
     assert not any(word in text for word in ("nbval", "TEACHING", "CONTRIBUTING"))
@@ -149,23 +158,36 @@ def test_solutions_notes_and_outputs_are_taken_out(course, tmp_path, capsys):
     )
     main(["release", "--to", str(tmp_path / "copy")])
     assert "2 notebooks" in capsys.readouterr().out
-    title, released, code = notebooks.read(tmp_path / "copy" / "notebooks" / "01_a.ipynb").cells
+    title, released, code, *added = read(tmp_path / "copy", "01_a").cells
+    assert [cell.source for cell in added] == [editions.PROGRESS_TEXT, editions.PROGRESS_CODE]
     assert title.source == "# a"
     assert released.source.splitlines() == [
         "# ANSWER 01-1",
         "import math",
         "def area(radius):",
         '    """Area of a circle."""',
-        f"    {release.STUB}",
+        f"    {editions.STUB}",
     ]
     kept = {key: value for key, value in answer().metadata.items() if key != "jupyter"}
     assert released.metadata == kept  # the tags among them
     assert (code.outputs, code.execution_count) == ([], None)
 
 
+def test_only_core_notebooks_with_exercises_end_with_my_progress(course, tmp_path):
+    save("02_c", new_code_cell("print(3)"))
+    save("further/07_b", answer())
+    release.release(tmp_path / "copy")
+    ends = {n: read(tmp_path / "copy", n).cells[-1] for n in ("01_a", "02_c", "further/07_b")}
+    shows = {name: cell.source == editions.PROGRESS_CODE for name, cell in ends.items()}
+    assert shows == {"01_a": True, "02_c": False, "further/07_b": False}
+    before = content(tmp_path / "copy")
+    release.release(tmp_path / "copy")
+    assert content(tmp_path / "copy") == before  # no random ids
+
+
 def test_a_stub_raises_until_it_is_answered():
     names = {}
-    exec(release.stub(answer(), "here"), names)
+    exec(editions.stub(answer(), "here"), names)
     with pytest.raises(NotImplementedError):
         names["area"](1)
 
@@ -204,11 +226,126 @@ def test_a_solution_in_a_cell_of_text_does_not_leak(course, tmp_path):
     assert "01_a.ipynb: 'BEGIN SOLUTION' stands in a cell of text" in objection(tmp_path / "copy")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [(["1"], {"01_a.ipynb"}), (["07_b", "01"], {"01_a.ipynb", "further/07_b.ipynb"})],
+)
+def test_a_copy_holds_the_notebooks_that_were_chosen(course, tmp_path, wanted, found):
+    main(["release", *wanted, "--to", str(tmp_path / "copy")])
+    folder = tmp_path / "copy" / "notebooks"
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} == found
+
+
+# --- the data in a copy
+
+
+@pytest.fixture
+def full_data(course, monkeypatch):
+    """Put the sample, as if it were the full data, into a folder for the class."""
+    source = data.describe("mnist")
+    whole = dataclasses.replace(
+        source,
+        rows={**source.rows, "full": source.rows["lite"]},
+        sha256={**source.sha256, "full": source.sha256["lite"]},
+    )
+    monkeypatch.setattr(data, "describe", lambda name: whole)
+    monkeypatch.setattr(mnist, "SOURCE", whole)  # its reader asks for the layout
+    monkeypatch.setattr(data, "CACHE", course / "data" / "cache")  # what lies there is no dataset
+    folder = course.parent / "class"
+    folder.mkdir()
+    shutil.copyfile(data.SAMPLES / "mnist.npz", folder / "mnist.npz")
+    monkeypatch.setenv("COURSE_DATA", str(folder))
+    monkeypatch.setenv("KERAS_HOME", str(course.parent / "keras"))
+    save("01_a", new_code_cell('mnist = data.load("mnist")'))
+    return folder
+
+
+@pytest.mark.parametrize("edition", [[], ["--presenter"]])
+def test_with_data_a_copy_needs_no_network(course, tmp_path, full_data, monkeypatch, edition):
+    main(["release", *edition, "--with-data", "--to", str(tmp_path / "copy")])
+    monkeypatch.delenv("COURSE_DATA")
+    monkeypatch.setattr(data, "CACHE", tmp_path / "copy" / "data" / "cache")
+    assert data.locate("mnist").rung == "data/cache"
+    about = (tmp_path / "copy" / "README.md").read_text(encoding="utf-8")
+    assert "The full data of MNIST lie in `data/cache`" in about
+    main(["release", *edition, "--to", str(tmp_path / "copy")])  # nobody worked there
+    assert not (tmp_path / "copy" / "data" / "cache").exists()
+    about = (tmp_path / "copy" / "README.md").read_text(encoding="utf-8")
+    assert "Without a network the course runs on a small sample" in about
+
+
+def test_only_the_data_of_the_chosen_notebooks_are_copied(course, tmp_path, full_data):
+    main(["release", "07", "--with-data", "--to", str(tmp_path / "copy")])
+    assert not (tmp_path / "copy" / "data" / "cache").exists()
+
+
+@pytest.mark.parametrize("damage", [True, False])
+def test_data_that_are_not_at_hand_are_not_promised(course, tmp_path, full_data, damage):
+    if damage:
+        (full_data / "mnist.npz").write_bytes(b"half a file")
+    else:
+        (full_data / "mnist.npz").unlink()
+    with pytest.raises(SystemExit) as stop:
+        main(["release", "--with-data", "--to", str(tmp_path / "copy")])
+    reason = "mnist.npz cannot be read" if damage else "There is no mnist.npz in"
+    assert stop.value.code.startswith("error: MNIST: COURSE_DATA is not used. ")
+    assert reason in stop.value.code and "\n" not in stop.value.code
+    assert "MNIST is not on this computer, only its sample is. Run a notebook" in stop.value.code
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_dataset_that_is_not_written_out_cannot_be_copied(course, tmp_path, full_data):
+    save("01_a", new_code_cell("mnist = data.load(name)"))
+    with pytest.raises(SystemExit, match=r"error: 01_a\.ipynb does not write out which dataset"):
+        main(["release", "--with-data", "--to", str(tmp_path / "copy")])
+
+
+# --- the presenter's copy
+
+
+def test_the_presenters_copy_gives_nothing_away_and_has_notes_beside_it(course, tmp_path, capsys):
+    note = new_markdown_cell("ask this", metadata={"tags": ["must", "instructor"]})
+    opened = answer()
+    del opened.metadata["jupyter"]
+    shown = new_code_cell("print(1)", execution_count=2, outputs=[new_output("stream", text="1")])
+    save("01_a", new_markdown_cell("# a"), note, opened, shown)
+    main(["release", "--presenter", "--to", str(tmp_path / "copy")])
+    assert "2 notebooks to show" in capsys.readouterr().out
+    title, solution, code = read(tmp_path / "copy", "01_a").cells
+    assert title.source == "# a"
+    assert solution.source == SOLUTION
+    assert solution.metadata == answer().metadata  # folded
+    assert (code.outputs, code.execution_count) == ([], None)
+    assert "ask this" in (tmp_path / "copy" / "notes" / "01_a.html").read_text(encoding="utf-8")
+    assert (tmp_path / "copy" / "notes" / "07_b.html").exists()
+    readme = (tmp_path / "copy" / "README.md").read_text()
+    assert readme.startswith(release.READMES["presenter"])
+    main(["release", "--presenter", "--to", str(tmp_path / "copy")])  # nobody worked there
+
+
+@pytest.mark.parametrize(("first", "second"), [([], ["--presenter"]), (["--presenter"], [])])
+def test_one_edition_does_not_take_the_place_of_the_other(course, tmp_path, first, second):
+    """Students may read the folder."""
+    target = tmp_path / "copy"
+    main(["release", *first, "--to", str(target)])
+    before = content(target)
+    with pytest.raises(SystemExit, match=r"copy holds the (students|presenter) edition, not the"):
+        main(["release", *second, "--to", str(target)])
+    assert content(target) == before
+
+
+def test_each_edition_has_a_folder_of_its_own(course):
+    main(["release"])
+    main(["release", "--presenter"])
+    folders = {path.name for path in (course / "build").iterdir() if path.is_dir()}
+    assert folders == {"release", "presenter"}
+
+
 # --- what a second release may replace
 
 
 def test_a_copy_that_nobody_changed_is_replaced(course, copy):
-    (course / release.README).write_text("new")
+    (course / release.READMES["students"]).write_text("new")
     (course / "data" / "samples" / "mnist.npz").unlink()
     for left in (
         "helpers/__pycache__/models.pyc",
@@ -308,7 +445,7 @@ def test_a_folder_that_release_did_not_make_is_kept(course, tmp_path):
 
 def test_inside_a_copy_release_says_that_it_is_one(copy, monkeypatch, tmp_path):
     monkeypatch.setattr(release, "ROOT", copy)
-    assert f"{copy} is a students' copy itself" in objection(tmp_path / "another")
+    assert f"{copy} is a copy itself" in objection(tmp_path / "another")
     assert not (tmp_path / "another").exists()
 
 
@@ -367,11 +504,14 @@ REAL = notebooks.find(everything=True)
 def test_only_answers_and_notes_differ_between_the_editions(students, path):
     theirs = notebooks.read(students / "notebooks" / path.relative_to(notebooks.FOLDER))
     ours = [c for c in notebooks.read(path).cells if "instructor" not in notebooks.tags(c)]
+    if path.parent == notebooks.FOLDER:
+        *theirs.cells, _, last = theirs.cells
+        assert last.source == editions.PROGRESS_CODE
     for mine, released in zip(ours, theirs.cells, strict=True):
         assert notebooks.tags(mine) == notebooks.tags(released)
-        if release.is_answer(mine):
-            assert released.source.count(release.STUB) == 1
-            solution = mine.source.split(release.BEGIN)[1].split(release.END)[0].strip()
+        if editions.is_answer(mine):
+            assert released.source.count(editions.STUB) == 1
+            solution = mine.source.split(editions.BEGIN)[1].split(editions.END)[0].strip()
             assert solution not in released.source
         else:
             assert released.source == mine.source
@@ -399,18 +539,20 @@ def test_an_untouched_copy_runs_to_its_end(students, tmp_path):
         cell.metadata["course"]["exercise"]
         for path in REAL
         for cell in notebooks.code_cells(notebooks.read(path))
-        if release.is_answer(cell)
+        if editions.is_answer(cell)
     ]
     assert exercises
     printed = re.findall(r"^\W*(\d\d-\d)(?:: |, )(.*)$", done.stdout, re.MULTILINE)
     assert printed == [(exercise, "not answered yet") for exercise in exercises]
+    tables = re.findall(r"(\d+) of \d+ exercises tried, (\d+) right, (\d+) of", done.stdout)
+    assert tables == [("0", "0", "0")] * len(notebooks.find())
 
 
 UNTOUCHED = """
 import dataclasses, os
 import helpers
 from helpers import data
-from helpers.course import notebooks, release
+from helpers.course import editions, notebooks
 
 print(helpers.__file__)
 load = data.load
@@ -424,9 +566,13 @@ for path in notebooks.find(everything=True):
     os.chdir(path.parent)
     cells, names, answers = notebooks.code_cells(notebooks.read(path)), {}, []
     for number, cell in enumerate(cells, 1):
-        if release.is_answer(cell):
+        if editions.is_answer(cell):
             answers.append(cell.metadata["course"]["exercise"])
-        elif number > 1 and not any(f'check("{answer}"' in cell.source for answer in answers):
+        elif (
+            number > 1
+            and not any(f'check("{answer}"' in cell.source for answer in answers)
+            and cell.source != editions.PROGRESS_CODE
+        ):
             continue
         exec(compile(cell.source, f"{path.name}, code cell {number}", "exec"), names)
 """

@@ -59,12 +59,29 @@ def test_run_names_the_failing_cell_and_goes_on(course, capsys):
         r"02_good +2 +\d+\.\d +In \[\d\] +\d+\.\d s +0\.\d\d GB +0 min", rows["02_good"]
     )
     assert re.match(r"01_bad +2 ", rows["01_bad"])  # it stopped at the cell that failed
-    assert re.search(r"! 02_good: took \d+ s and states 0 min", printed)
     assert "! 02_good: In [1] wrote to stderr:" in printed
     assert "! 01_bad" not in printed
     executed = notebooks.read(course.root / "build" / "02_good.ipynb")
     assert executed.cells[1].outputs[0].text == "done\n"
     assert notebooks.read(notebooks.FOLDER / "02_good.ipynb").cells[1].outputs == []
+
+
+@pytest.mark.parametrize(
+    ("options", "compared"),
+    [
+        (["--profile", "full"], True),
+        (["--profile", "lite"], False),
+        (["--profile", "full", "--path", "must"], False),
+    ],
+)
+def test_stated_minutes_are_compared_with_a_whole_run_on_the_full_data(
+    course, capsys, monkeypatch, options, compared
+):
+    slow = run.Outcome([61.0], 61.0, 0, None, [])
+    monkeypatch.setattr(run, "execute", lambda *arguments: slow)
+    course.save("01_a", ("1", "must"), minutes=1)
+    main(["run", *options])
+    assert ("! 01_a: took 61 s and states 1 min" in capsys.readouterr().out) == compared
 
 
 def test_the_kernel_has_this_python_this_course_and_settings_of_its_own(

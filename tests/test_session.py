@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 import helpers
-from helpers import session
+from helpers import plotting, session
+from helpers.course import notebooks, run
 
 
 def run_python(code, **environment):
@@ -129,6 +132,40 @@ def test_a_bar_is_drawn_only_where_a_person_watches(environment, expected):
     assert ("epochs" in done.stderr) == (expected == "True True")
 
 
+def test_a_bar_says_what_how_far_and_how_long_yet():
+    code = (
+        "import time\n"
+        "from helpers import session\n"
+        "with session.progress_bar(4, 'training') as bar:\n"
+        "    time.sleep(2)\n"
+        "    bar.update(2)\n"
+        "    bar.set_postfix(accuracy='0.98')"
+    )
+    shown = run_python(code).stderr.split("\n")  # which were returns of the carriage
+    assert re.search(r"training:   0 % \|.*\| just begun", shown[1])
+    assert re.search(r"training:  50 % \|.*█.*\| about 2 s left, accuracy=0.98", shown[-3])
+    assert shown[-2].strip() == shown[-1] == ""  # it leaves nothing behind
+    assert all(len(re.sub(r"\x1b\[[0-9;]*m", "", text)) <= session.BAR_WIDTH for text in shown)
+
+
+def test_a_bar_has_the_first_colour_of_the_figures():
+    assert to_hex(plotting.COLOURS[0]) == session.BAR_COLOUR
+
+
+def test_in_a_notebook_nothing_is_written_on_red(course, unwatched):
+    """JupyterLab shows stderr on red: a bar stands in stdout, in the course's colour."""
+    bar = "bar = session.progress_bar(3, 'epochs'); bar.update(); _ = bar.refresh()"
+    path = course.save("01_a", f"from helpers import session\n{bar}")
+    notebook = notebooks.read(path)
+    unwatched()
+    run.execute(notebook, path, {"COURSE_RUN": ""})
+    (output,) = notebook.cells[0].outputs
+    assert output.name == "stdout"
+    assert "\x1b[38;2;1;115;178m" in output.text and "epochs:  33 % |" in output.text
+    run.execute(notebook, path, {})
+    assert notebook.cells[0].outputs == []
+
+
 # --- keras.json
 
 
@@ -162,6 +199,7 @@ def test_set_up_prints_one_line_and_nothing_else(tmp_path):
     done = run_python(
         code,
         COURSE_PROFILE="lite",
+        COURSE_RUN="1",
         COURSE_SEED="5",
         KERAS_MAX_EPOCHS="1",
         KERAS_MAX_STEPS_PER_EPOCH="1",
@@ -171,6 +209,13 @@ def test_set_up_prints_one_line_and_nothing_else(tmp_path):
     assert done.stderr == ""
     assert done.stdout.startswith("Ready: profile lite, seed 5, TensorFlow 2.")
     assert done.stdout.count("\n") == 1
+
+
+def test_set_up_says_what_it_loads_where_a_person_watches():
+    code = "import helpers; helpers.setup(); helpers.setup()"
+    loading, *ready = run_python(code, COURSE_PROFILE="lite").stdout.splitlines()
+    assert loading == "Loading TensorFlow and Keras: this takes some seconds …"
+    assert [line[:6] for line in ready] == ["Ready:"] * 2  # the second time nothing is loaded
 
 
 BROKEN = {

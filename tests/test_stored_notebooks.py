@@ -11,7 +11,7 @@ import symtable
 
 import pytest
 
-from helpers.course import notebooks, release, run
+from helpers.course import editions, notebooks, run
 
 MOST_BYTES = 2_000_000
 PRIORITIES = {"must", "should", "extra"}
@@ -177,7 +177,7 @@ def test_the_must_path_fits_a_class(path):
         f"{len(cells)} code cells of {path.name} are tagged must, and a class of 90 minutes gets "
         "through about a dozen: tag the others should or extra"
     )
-    exercises = sum(release.is_answer(cell) for cell in cells)
+    exercises = sum(editions.is_answer(cell) for cell in cells)
     if path in CORE:
         assert exercises == 2, f"{exercises} exercises are tagged must: two fit a class"
 
@@ -188,14 +188,14 @@ def test_the_must_path_fits_a_class(path):
 def exercises(path):
     """Yield (where, number of the cell, cell) for each answer cell of a notebook."""
     for number, cell in enumerate(notebooks.code_cells(notebooks.read(path)), 1):
-        if release.is_answer(cell):
+        if editions.is_answer(cell):
             yield f"{path.name}, In [{number}]", number, cell
 
 
 @by_name(ALL)
 def test_an_answer_cell_says_what_release_and_grading_need(path):
     for where, _, cell in exercises(path):
-        release.stub(cell, where)  # its own messages name what is malformed
+        editions.stub(cell, where)  # its own messages name what is malformed
         course = cell.metadata["course"]
         assert course.keys() == {"exercise", "minutes", "points"}, (
             f"{where}: its metadata must hold exercise, minutes and points under 'course' ({EDIT})"
@@ -217,13 +217,13 @@ def test_an_answer_cell_says_what_release_and_grading_need(path):
 @by_name(ALL)
 def test_an_answer_is_one_short_function(path):
     for where, _, cell in exercises(path):
-        for source in (cell.source, release.stub(cell, where)):
+        for source in (cell.source, editions.stub(cell, where)):
             *imports, function = ast.parse(source).body
             assert isinstance(function, ast.FunctionDef), f"{where} must end with its function"
             assert all(isinstance(line, ast.Import | ast.ImportFrom) for line in imports), (
                 f"{where}: only imports may stand before the function"
             )
-        solution = cell.source.split(release.BEGIN)[1].split(release.END)[0]
+        solution = cell.source.split(editions.BEGIN)[1].split(editions.END)[0]
         lines = len(solution.strip().splitlines())
         assert lines <= 10, f"{where}: the solution has {lines} lines; ask for less, 10 are most"
 

@@ -35,6 +35,7 @@ def add_parser(commands):
 def main(arguments):
     """Print the lines of each measure that was asked for."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as helpers.setup() does
+    print(f"This takes about {'one minute' if arguments.what else 'two minutes'} …", flush=True)
     dataset = data.load("mnist")
     parts = {"inversion": (inversion, peers), "search": (search,)}
     for name, measures in parts.items():

@@ -50,8 +50,11 @@ def find(wanted=(), everything=False):
     chosen = {text: _meant_by(text, core + further) for text in wanted}
     unknown = [text for text, path in chosen.items() if path is None]
     if unknown:
-        names = [path.stem for path in core + further]
-        raise UsageError(f"notebooks must be from {names}, or their numbers, not {unknown}")
+        names = in_words(path.stem for path in core + further)
+        raise UsageError(
+            f"there is no notebook {in_words(map(repr, unknown), 'or')}; there are {names}, "
+            "and a number is enough"
+        )
     return sorted(set(chosen.values()), key=lambda path: path.name)
 
 
@@ -62,6 +65,18 @@ def _meant_by(text, paths):
         return next((path for path in paths if path.resolve() == given.resolve()), None)
     number = text.zfill(2)
     return next((p for p in paths if number == p.name[:2] or text in (p.name, p.stem)), None)
+
+
+def in_words(things, last="and"):
+    """Join a list as a person writes it.
+
+    Examples
+    --------
+    >>> in_words(["01", "02", "05"]), in_words(["8", "9"], "or"), in_words(["07"])
+    ('01, 02 and 05', '8 or 9', '07')
+    """
+    *most, final = map(str, things)
+    return f"{', '.join(most)} {last} {final}" if most else final
 
 
 def _further():
@@ -127,6 +142,36 @@ def datasets(notebook):
     """
     code = "\n".join(cell.source for cell in code_cells(notebook))
     return set(re.findall(r"""\bdata\.load\((?:\s*["'](\w+)["'])?""", code))
+
+
+def datasets_of(books):
+    """Find the names of the datasets that notebooks load.
+
+    Parameters
+    ----------
+    books : dict of Path to notebook node
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    UsageError
+        If a notebook does not write a name out.
+
+    Examples
+    --------
+    >>> datasets_of({path: read(path) for path in find(["1", "2"])})
+    ['mnist']
+    """
+    names = {path: datasets(notebook) for path, notebook in books.items()}
+    for path, found in names.items():
+        if "" in found:
+            raise UsageError(
+                f'{path.name} does not write out which dataset it loads: data.load("…")'
+            )
+    return sorted(set().union(*names.values()))
 
 
 def code_cells(notebook):

@@ -1,17 +1,15 @@
-"""Make the students' copy of the course: no solutions, no notes to the instructor, no outputs."""
+"""Make the students' copy of the course, or the presenter's with notes to print."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
-import re
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 
-from helpers.course import notebooks
+from helpers.course import editions, notebooks, notes
 from helpers.session import ROOT
 
 CONTENTS = (
@@ -48,63 +46,89 @@ LEFT_BY_RUNNING = (
 
 # Lies in each copy: the SHA-256 of every file that `release` wrote there.
 MANIFEST = ".made-by-release"
-# the README of a copy says nothing of teaching and tests
-README = "helpers/course/students.md"
+# the README of a copy says nothing of tests
+READMES = {"students": "helpers/course/students.md", "presenter": "helpers/course/presenter.md"}
 NAMES_SHOWN = 3
-
-ANSWER = re.compile(r"# ANSWER (\d\d-\d+)")
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-# wider than BEGIN and END: a marker with a slip of the pen must stop the release, not leak
-MARKER = re.compile(r"\b(BEGIN|END)[\s_-]*SOLUTION\b", re.IGNORECASE)
-STUB = "raise NotImplementedError  # your lines take the place of this one"
 
 
 def add_parser(commands):
     """Say what the command takes."""
-    parser = commands.add_parser("release")
+    parser = commands.add_parser(
+        "release",
+        description="Make the students' copy: no solutions, no notes to you, no outputs.",
+    )
+    parser.add_argument("notebooks", nargs="*", metavar="NN", help="default: all of them")
+    parser.add_argument(
+        "--presenter",
+        action="store_true",
+        help="make the copy for your projector instead: solutions folded, and notes/ to print",
+    )
+    parser.add_argument(
+        "--with-data",
+        action="store_true",
+        help="put the full, verified data of these notebooks into the copy: it needs no network",
+    )
     parser.add_argument(
         "--to",
         type=Path,
-        default=notebooks.BUILD / "release",
         metavar="FOLDER",
-        help="default: build/release",
+        help="default: build/release, or build/presenter",
     )
     parser.set_defaults(main=main)
 
 
 def main(arguments):
     """Run the command."""
-    target = arguments.to.expanduser().resolve()
-    count = release(target)
-    print(f"{count} notebooks without solutions, and what they need, are in {target}")
+    edition = "presenter" if arguments.presenter else "students"
+    default = notebooks.BUILD / ("presenter" if arguments.presenter else "release")
+    target = (arguments.to or default).expanduser().resolve()
+    paths = notebooks.find(arguments.notebooks, everything=True)
+    release(target, paths, edition, arguments.with_data)
+    count = "1 notebook" if len(paths) == 1 else f"{len(paths)} notebooks"
+    if arguments.presenter:
+        print(f"{count} to show, and what they need: {target}\nnotes to print: {target / 'notes'}")
+    else:
+        print(f"{count} without solutions, and what they need: {target}")
 
 
-def release(target):
-    """Write the students' copy of the whole course into a folder, in one step or not at all.
+def release(target, paths=None, edition="students", with_data=False):
+    """Write a copy of the course into a folder, in one step or not at all.
 
     Parameters
     ----------
     target : Path, absolute
         A folder that does not exist, is empty, or is as an earlier release wrote it.
-
-    Returns
-    -------
-    int
-        The number of notebooks.
+    paths : list of Path
+        The notebooks; default: all of them.
+    edition : {"students", "presenter"}
+    with_data : bool
+        Whether to put the full data of these notebooks into its ``data/cache``.
 
     Raises
     ------
     UsageError
-        If the folder holds anything that this command did not write, or lies inside the course;
-        if this course is itself a students' copy; or if an answer cell is malformed: then the
-        message names the notebook and the cell.
+        If the folder holds anything that this command did not write, or the other edition, or
+        lies inside the course; if this course is itself a copy; if the full data are asked for
+        and not on this computer; or if an answer cell is malformed: then the message names the
+        notebook and the cell.
     OSError
         If the copy cannot be written; then the folder is as it was.
     """
     _check_source()
-    _check_target(target)
-    paths = notebooks.find(everything=True)
-    copies = {path: students_copy(notebooks.read(path), path.name) for path in paths}
+    _check_target(target, edition)
+    books = {path: notebooks.read(path) for path in paths or notebooks.find(everything=True)}
+    datasets = _full_data(books) if with_data else {}
+    readme = (ROOT / READMES[edition]).read_text(encoding="utf-8")
+    texts = {"README.md": readme.replace("{data}", _about(datasets))}
+    if edition == "presenter":
+        copies = {path: editions.presenters_copy(book) for path, book in books.items()}
+        for path, book in books.items():
+            texts[f"notes/{path.stem}.html"] = notes.page(book, path.stem)
+    else:
+        copies = {path: editions.students_copy(book, path.name) for path, book in books.items()}
+        for path, book in copies.items():
+            if path.parent == notebooks.FOLDER:  # the core notebooks are classes, with points
+                editions.add_progress(book)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -113,26 +137,70 @@ def release(target):
                 new = temporary / path
                 new.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / path, new)
-        shutil.copyfile(ROOT / README, temporary / "README.md")
-        for path, notebook in copies.items():
-            notebooks.write(notebook, temporary / "notebooks" / path.relative_to(notebooks.FOLDER))
-        manifest = {"command": "python -m helpers.course release", "files": _digests(temporary)}
+        for name, text in texts.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_text(text, encoding="utf-8", newline="\n")
+        for path, book in copies.items():
+            notebooks.write(book, temporary / "notebooks" / path.relative_to(notebooks.FOLDER))
+        _write_data(datasets, temporary / "data" / "cache")
+        manifest = {"edition": edition, "files": _digests(temporary)}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _replace(target, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return len(paths)
+
+
+def _full_data(books):
+    """Return {name: arrays} of the datasets that notebooks load, verified."""
+    from helpers import data
+
+    arrays = {}
+    for name in notebooks.datasets_of(books):
+        found = data.locate(name)
+        if not found.rung:
+            title, file = data.describe(name).title, data.describe(name).file
+            raise notebooks.UsageError(
+                " ".join([*found.notes, f"{title} is not on this computer, only its sample is."])
+                + " Run a notebook with the network first, or set COURSE_DATA to a folder with "
+                f"{file}; then call release --with-data again."
+            )
+        arrays[name] = found.arrays
+    return arrays
+
+
+def _write_data(datasets, folder):
+    """Write what `_full_data` found where the ladder looks for downloads."""
+    import numpy as np
+
+    for name, arrays in datasets.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(folder / f"{name}.npz", **arrays)
+
+
+def _about(datasets):
+    """Say in a copy's README where its data come from."""
+    from helpers import data
+
+    if not datasets:
+        return (
+            "The data are downloaded at their first use. Without a network the course runs on a "
+            "small sample, and says so."
+        )
+    titles = notebooks.in_words(data.describe(name).title for name in datasets)
+    return (
+        f"The full data of {titles} lie in `data/cache`, so the course needs no network for them. "
+        "They were verified when this copy was made, and are verified each time they are read."
+    )
 
 
 def _check_source():
     if (ROOT / MANIFEST).exists():
         raise notebooks.UsageError(
-            f"{ROOT} is a students' copy itself, made by release: there are no solutions to take "
-            "out. Call release in the teacher's edition."
+            f"{ROOT} is a copy itself, made by release. Call release in the teacher's edition."
         )
 
 
-def _check_target(target):
+def _check_target(target, edition):
     """Refuse a folder that holds anything which this command did not write."""
     if target.is_relative_to(ROOT) and not target.is_relative_to(ROOT / "build"):
         raise notebooks.UsageError(
@@ -145,7 +213,8 @@ def _check_target(target):
         return
     advice = "Choose another folder, or empty it yourself."
     try:
-        written = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+        manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
+        written, there = manifest["files"], manifest.get("edition", "students")
     except FileNotFoundError:
         raise notebooks.UsageError(
             f"--to must be empty or made by release; {target} holds other files. {advice}"
@@ -158,6 +227,10 @@ def _check_target(target):
     if differences := list(_differences(written, _digests(target))):
         raise notebooks.UsageError(
             f"somebody worked in {target}: {'; '.join(differences)}. {advice}"
+        )
+    if there != edition:  # students may read that folder
+        raise notebooks.UsageError(
+            f"{target} holds the {there} edition, not the {edition} edition. {advice}"
         )
 
 
@@ -225,82 +298,3 @@ def _replace(target, new):
             os.replace(old, target)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def students_copy(notebook, name):
-    """Return a copy of a notebook without solutions, instructor's cells and outputs.
-
-    Parameters
-    ----------
-    notebook : notebook node; it is not changed
-    name : str
-        Its file name, for messages.
-
-    Raises
-    ------
-    UsageError
-        If an answer cell is malformed, or a solution stands anywhere else.
-    """
-    notebook = copy.deepcopy(notebook)
-    notebook.cells = [cell for cell in notebook.cells if "instructor" not in notebooks.tags(cell)]
-    for number, cell in enumerate(notebooks.code_cells(notebook), 1):
-        cell.outputs, cell.execution_count = [], None
-        if is_answer(cell):
-            cell.source = stub(cell, f"{name}, code cell {number}")
-            cell.metadata.pop("jupyter", None)  # it folds the solution
-    for cell in notebook.cells:
-        if cell.cell_type != "code" and (found := MARKER.search(cell.source)):
-            raise notebooks.UsageError(
-                f"{name}: {found[0]!r} stands in a cell of text; a solution belongs in a code cell"
-            )
-    return notebook
-
-
-def is_answer(cell):
-    """Whether anything in a code cell says that it is an answer cell.
-
-    Examples
-    --------
-    >>> from nbformat.v4 import new_code_cell
-    >>> is_answer(new_code_cell("# end solution")), is_answer(new_code_cell("x = 1"))
-    (True, False)
-    """
-    return cell.cell_type == "code" and bool(
-        "exercise" in cell.metadata.get("course", {})
-        or cell.metadata.get("nbgrader", {}).get("solution", False)
-        or "# ANSWER" in cell.source
-        or MARKER.search(cell.source)
-    )
-
-
-def stub(cell, where):
-    """Return the source of an answer cell with `STUB` in the place of its solution.
-
-    Raises
-    ------
-    UsageError
-        If the first line, the markers or the metadata are not as they must be; `where` opens
-        the message.
-    """
-    lines = cell.source.splitlines() or [""]
-    exercise = ANSWER.fullmatch(lines[0])
-    if not exercise:
-        raise notebooks.UsageError(
-            f"{where}: the first line must be like '# ANSWER 05-2', not {lines[0]!r}"
-        )
-    for key, kind in (("course", "exercise"), ("nbgrader", "grade_id")):
-        found = cell.metadata.get(key, {}).get(kind)
-        if found != exercise[1]:
-            raise notebooks.UsageError(
-                f"{where}: metadata {key}.{kind} must be {exercise[1]!r}, not {found!r}"
-            )
-    marked = [place for place, line in enumerate(lines) if MARKER.search(line)]
-    if [lines[place].strip() for place in marked] != [BEGIN, END]:
-        raise notebooks.UsageError(
-            f"{where}: there must be one line {BEGIN!r}, and after it one {END!r}"
-        )
-    begin, end = marked
-    indent = lines[begin][: -len(lines[begin].lstrip())]
-    if not indent:
-        raise notebooks.UsageError(f"{where}: {BEGIN!r} must stand inside the function, indented")
-    return "\n".join([*lines[:begin], indent + STUB, *lines[end + 1 :]])

@@ -1,0 +1,144 @@
+"""A notebook as students get it, and as it is shown on a projector."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+from helpers.course import notebooks
+
+ANSWER = re.compile(r"# ANSWER (\d\d-\d+)")
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+# wider than BEGIN and END: a marker with a slip of the pen must stop the release, not leak
+MARKER = re.compile(r"\b(BEGIN|END)[\s_-]*SOLUTION\b", re.IGNORECASE)
+PROGRESS_TEXT = """## My progress
+
+Run this cell whenever you like. It counts the last check of each exercise since you started the \
+kernel; the open question has no points here."""
+PROGRESS_CODE = "from helpers.exercises import progress\n\nprogress()"
+STUB = "raise NotImplementedError  # your lines take the place of this one"
+
+
+def students_copy(notebook, name):
+    """Return a copy of a notebook without solutions, instructor's cells and outputs.
+
+    Parameters
+    ----------
+    notebook : notebook node; it is not changed
+    name : str
+        Its file name, for messages.
+
+    Raises
+    ------
+    UsageError
+        If an answer cell is malformed, or a solution stands anywhere else.
+    """
+    notebook = _without_notes_and_outputs(notebook)
+    for number, cell in enumerate(notebooks.code_cells(notebook), 1):
+        if is_answer(cell):
+            cell.source = stub(cell, f"{name}, code cell {number}")
+            cell.metadata.pop("jupyter", None)  # it folds the solution
+    for cell in notebook.cells:
+        if cell.cell_type != "code" and (found := MARKER.search(cell.source)):
+            raise notebooks.UsageError(
+                f"{name}: {found[0]!r} stands in a cell of text; a solution belongs in a code cell"
+            )
+    return notebook
+
+
+def add_progress(notebook):
+    """Add a last cell that prints the points so far, if the notebook has exercises, in place.
+
+    Parameters
+    ----------
+    notebook : notebook node of a students' copy
+    """
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    if not any(is_answer(cell) for cell in notebook.cells):
+        return
+    tags = {"tags": ["must"]}
+    notebook.cells += [
+        new_markdown_cell(PROGRESS_TEXT, id="my-progress", metadata=tags),
+        new_code_cell(PROGRESS_CODE, id="my-progress-table", metadata=tags),
+    ]
+
+
+def presenters_copy(notebook):
+    """Return a copy of a notebook to show: no outputs, no instructor's cells, solutions folded.
+
+    Parameters
+    ----------
+    notebook : notebook node; it is not changed
+
+    Examples
+    --------
+    >>> from nbformat.v4 import new_code_cell, new_notebook
+    >>> cell = presenters_copy(new_notebook(cells=[new_code_cell("# ANSWER 01-1")])).cells[0]
+    >>> cell.metadata
+    {'jupyter': {'source_hidden': True}}
+    """
+    notebook = _without_notes_and_outputs(notebook)
+    for cell in notebooks.code_cells(notebook):
+        if is_answer(cell):
+            # JupyterLab shows three dots instead; a click on them opens the cell
+            cell.metadata["jupyter"] = {**cell.metadata.get("jupyter", {}), "source_hidden": True}
+    return notebook
+
+
+def _without_notes_and_outputs(notebook):
+    notebook = copy.deepcopy(notebook)
+    notebook.cells = [cell for cell in notebook.cells if "instructor" not in notebooks.tags(cell)]
+    for cell in notebooks.code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def is_answer(cell):
+    """Whether anything in a code cell says that it is an answer cell.
+
+    Examples
+    --------
+    >>> from nbformat.v4 import new_code_cell
+    >>> is_answer(new_code_cell("# end solution")), is_answer(new_code_cell("x = 1"))
+    (True, False)
+    """
+    return cell.cell_type == "code" and bool(
+        "exercise" in cell.metadata.get("course", {})
+        or cell.metadata.get("nbgrader", {}).get("solution", False)
+        or "# ANSWER" in cell.source
+        or MARKER.search(cell.source)
+    )
+
+
+def stub(cell, where):
+    """Return the source of an answer cell with `STUB` in the place of its solution.
+
+    Raises
+    ------
+    UsageError
+        If the first line, the markers or the metadata are not as they must be; `where` opens
+        the message.
+    """
+    lines = cell.source.splitlines() or [""]
+    exercise = ANSWER.fullmatch(lines[0])
+    if not exercise:
+        raise notebooks.UsageError(
+            f"{where}: the first line must be like '# ANSWER 05-2', not {lines[0]!r}"
+        )
+    for key, kind in (("course", "exercise"), ("nbgrader", "grade_id")):
+        found = cell.metadata.get(key, {}).get(kind)
+        if found != exercise[1]:
+            raise notebooks.UsageError(
+                f"{where}: metadata {key}.{kind} must be {exercise[1]!r}, not {found!r}"
+            )
+    marked = [place for place, line in enumerate(lines) if MARKER.search(line)]
+    if [lines[place].strip() for place in marked] != [BEGIN, END]:
+        raise notebooks.UsageError(
+            f"{where}: there must be one line {BEGIN!r}, and after it one {END!r}"
+        )
+    begin, end = marked
+    indent = lines[begin][: -len(lines[begin].lstrip())]
+    if not indent:
+        raise notebooks.UsageError(f"{where}: {BEGIN!r} must stand inside the function, indented")
+    return "\n".join([*lines[:begin], indent + STUB, *lines[end + 1 :]])
