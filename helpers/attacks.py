@@ -45,7 +45,7 @@ def fgsm_attack(model, x, y, radius):
     return pgd_attack(model, x, y, radius, steps=1, norm="linf")
 
 
-def pgd_attack(model, x, y, radius, steps=3, norm="l2"):
+def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
     """Change images so that a network takes them for anything but their label.
 
     Parameters
@@ -62,6 +62,11 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2"):
     norm : {"l2", "linf"}
         ``"l2"`` is the Euclidean length of the change of an image, ``"linf"`` the largest change
         of one of its pixels.
+    restarts : int, at least 1
+        How often each image is attacked. The first attack starts from the image itself, every
+        further one from a random point of the ball. The result with the highest loss is kept.
+    seed : int
+        Seed of the random points.
 
     Returns
     -------
@@ -75,7 +80,10 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2"):
 
     Notes
     -----
-    Projected gradient descent (Madry et al., 2018), from the image itself.
+    Projected gradient descent (Madry et al., 2018). A step is 2 radius / steps long, so that it
+    may go around corners. The random points are spread evenly in the ball of the norm, before
+    pixels are clipped to [0, 1]; from one of them a way may lead out where the gradient at the
+    image itself vanishes.
 
     Examples
     --------
@@ -90,6 +98,8 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2"):
     radius = validation.number(radius, "radius", low=0, high=1000)
     steps = validation.whole_number(steps, "steps", 1)
     norm = validation.choice(norm, "norm", NORMS)
+    restarts = validation.whole_number(restarts, "restarts", 1)
+    rng = np.random.default_rng(validation.seed(seed))
     first = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")
     y = validation.labels(y, "y", len(x), first.shape[1])
 
@@ -97,12 +107,30 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2"):
         def loss(images):
             return keras.losses.sparse_categorical_crossentropy(y[part], model(images))
 
-        return climb(loss, tf.constant(x[part]), radius, steps, norm).numpy()
+        clean = tf.constant(x[part])
+        best = climb(loss, clean, radius, steps, norm)
+        for _ in range(restarts - 1):
+            start = clean + radius * _random_change(rng, clean.shape, norm)
+            found = climb(loss, clean, radius, steps, norm, tf.clip_by_value(start, 0.0, 1.0))
+            higher = loss(found) > loss(best)
+            best = tf.where(higher[:, None, None, None], found, best)
+        return best.numpy()
 
     return np.concatenate([attacked(slice(i, i + BATCH)) for i in range(0, len(x), BATCH)])
 
 
-def climb(loss, x, radius, steps, norm):
+def _random_change(rng, shape, norm):
+    """Draw changes of length up to 1 in the norm, evenly in the ball."""
+    if norm == "linf":
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+    change = rng.standard_normal(shape, np.float32)
+    # of a ball in d dimensions, the share r^d lies within r of the centre
+    length = rng.random((shape[0], 1, 1, 1)) ** (1 / np.prod(shape[1:]))
+    scale = length / np.sqrt((change**2).sum(axis=(1, 2, 3), keepdims=True))
+    return change * np.float32(scale)
+
+
+def climb(loss, x, radius, steps, norm, start=None):
     """Climb a loss by projected gradient steps: the attack on tensors, inside a training step too.
 
     Parameters
@@ -111,13 +139,15 @@ def climb(loss, x, radius, steps, norm):
     x : tensor of shape (n, h, w, c), values in [0, 1]
     radius : float, or tensor of shape (n, 1, 1, 1)
     steps, norm : as in `pgd_attack`
+    start : tensor of shape (n, h, w, c), values in [0, 1], optional
+        Where the climb begins. Default: at x.
 
     Returns
     -------
     tensor of shape (n, h, w, c), values in [0, 1]
     """
     direction, project = {"l2": (_unit, _into_ball), "linf": (tf.sign, _into_cube)}[norm]
-    moved = x
+    moved = x if start is None else start
     for _ in range(steps):
         with tf.GradientTape() as tape:
             tape.watch(moved)

@@ -219,6 +219,68 @@ def pseudo_probability(index: NeighbourIndex, queries, k=10):
     return np.eye(index.classes, dtype=np.float32)[votes].mean(axis=1)
 
 
+def soft_voter(index: NeighbourIndex, temperature=3.0):
+    """Make the soft k-NN a model: differentiable, so that networks' tools take it.
+
+    Parameters
+    ----------
+    index : NeighbourIndex
+    temperature : float, 0.001 or more
+        Scale of the squared distances, as in `invert`. The higher, the more images vote: on
+        training images of MNIST that were left out, 3 is right most often (98.2 %), and 10, the
+        default of `invert`, in 93.6 %.
+
+    Returns
+    -------
+    callable on a batch (n, h, w, c) that returns probabilities, a tensor (n, index.classes)
+        Every image of the index votes with weight exp(-distance^2 / temperature). A batch of n
+        images takes about 20 n len(index) bytes while its gradient is computed.
+
+    Raises
+    ------
+    ValueError
+        For an index that is none, or a temperature out of its range.
+
+    Notes
+    -----
+    Neighbourhood components (Goldberger et al., 2005) without their learned metric; the votes of
+    `invert` with ``method="soft"``. The probabilities are a softmax of the classes' log-weights,
+    and Keras' losses find these as its logits: an attack has a gradient even where p is 1, until
+    the other classes' p underflow, below 1e-38.
+
+    Examples
+    --------
+    >>> index = NeighbourIndex(np.linspace(0, 1, 5).reshape(5, 1, 1, 1), np.array([0, 0, 0, 1, 1]))
+    >>> p = soft_voter(index, temperature=0.1)(np.ones((1, 1, 1, 1), np.float32))
+    >>> p.numpy().round(2)
+    array([[0.05, 0.95]], dtype=float32)
+    """
+    from helpers.backend import keras, tf  # searching alone needs no TensorFlow
+
+    # squared distances are rounded by 0.0001, which a lower temperature would blow up
+    temperature = validation.number(temperature, "temperature", low=0.001)
+    order = np.argsort(_checked(index).labels, kind="stable")
+    shape = index.images.shape[1:]
+    images = tf.constant(index.images.reshape(len(index), -1)[order])
+    squares = tf.constant(index._squares[order])
+    counts = np.bincount(index.labels, minlength=index.classes)
+
+    def vote(batch):
+        if tuple(batch.shape[1:]) != shape:
+            expected = ", ".join(map(str, shape))
+            raise ValueError(f"batch must have shape (n, {expected}), not {tuple(batch.shape)}")
+        flat = tf.reshape(tf.cast(batch, tf.float32), (-1, images.shape[1]))
+        products = tf.matmul(flat, images, transpose_b=True)
+        # the query's own square drops out of p, but not out of the gradient where p rounds to 1
+        own = tf.reduce_sum(flat**2, axis=1, keepdims=True)
+        scores = (2 * products - squares - own) / temperature
+        classes = tf.split(scores, counts, axis=1)
+        weights = [tf.reduce_logsumexp(part, axis=1) for part in classes]
+        return keras.activations.softmax(tf.stack(weights, axis=1))
+
+    return vote
+
+
 def _checked(index):
     if not isinstance(index, NeighbourIndex):
         raise ValueError(f"index must be a NeighbourIndex, not a {type(index).__name__}")

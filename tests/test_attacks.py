@@ -90,6 +90,70 @@ def test_the_inner_attack_takes_a_radius_for_each_image(linear_model, digits):
         assert np.all(length[10:] > 0)
 
 
+def test_one_start_is_the_attack_without_restarts(linear_model, digits):
+    x, y = digits
+    plain = pgd_attack(linear_model[0], x, y, 0.5)
+    assert np.array_equal(pgd_attack(linear_model[0], x, y, 0.5, restarts=1, seed=7), plain)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_restarts_never_lose_what_one_start_found(digits, norm):
+    x, y = digits
+    keras.utils.set_random_seed(1)
+    model = models.build_cnn()
+    radius = 2.0 if norm == "l2" else 0.1
+    one = pgd_attack(model, x, y, radius, 2, norm)
+    more = pgd_attack(model, x, y, radius, 2, norm, restarts=4)
+    before, after = loss(model, one, y), loss(model, more, y)
+    assert np.all(after >= before - 1e-6)
+    assert np.any(after > before + 1e-6)
+    length = np.linalg.norm((more - x).reshape(40, -1), ord=2 if norm == "l2" else np.inf, axis=1)
+    assert np.all(length <= radius + 1e-4)
+    assert more.min() >= 0 and more.max() <= 1
+    again = pgd_attack(model, x, y, radius, 2, norm, restarts=4)
+    other = pgd_attack(model, x, y, radius, 2, norm, restarts=4, seed=1)
+    assert np.array_equal(again, more)
+    assert not np.array_equal(other, more)
+
+
+def test_a_restart_leaves_a_point_without_any_gradient():
+    """At the image itself the gradient is 0, as behind a masked gradient; beside it, it is not."""
+
+    def model(x):
+        away = tf.reduce_sum(tf.nn.relu(tf.reshape(x, (-1, 2)) - 0.5), axis=1)
+        return tf.stack([1 - away, away], axis=1)
+
+    x = np.full((8, 1, 2, 1), 0.4, np.float32)
+    y = np.zeros(8, int)
+    assert np.array_equal(pgd_attack(model, x, y, 0.3, 5, "linf"), x)
+    assert pgd_attack(model, x, y, 0.3, 5, "linf", restarts=20).max() == pytest.approx(0.7)
+
+
+def test_random_starts_fill_the_ball_of_their_norm(monkeypatch):
+    """Climbing nowhere shows where the attacks begin."""
+    starts = []
+
+    def nowhere(loss, x, radius, steps, norm, start=None):
+        starts.append(x if start is None else start)
+        return x if start is None else start
+
+    monkeypatch.setattr(attacks, "climb", nowhere)
+    x = np.full((2000, 1, 3, 1), 0.5, np.float32)
+
+    def model(x):
+        return tf.nn.softmax(tf.reshape(x, (-1, 3)))
+
+    for norm, order in (("l2", 2), ("linf", np.inf)):
+        starts.clear()
+        pgd_attack(model, x, np.zeros(2000, int), 0.4, 1, norm, restarts=2)
+        drawn = np.concatenate([start.numpy() for start in starts[1::2]]) - x
+        length = np.linalg.norm(drawn.reshape(2000, 3), ord=order, axis=1)
+        assert length.max() <= 0.4 + 1e-6
+        # evenly in three dimensions: half of the points lie within the cube root of 1/2
+        assert np.median(length) == pytest.approx(0.4 * 0.5 ** (1 / 3), abs=0.01)
+        assert np.allclose(drawn.mean(axis=0), 0, atol=0.02)
+
+
 @pytest.mark.parametrize("softmax_layer", [True, False])
 def test_images_of_which_a_network_is_entirely_sure_still_move(softmax_layer):
     """Their p is 1 in float32, but the other classes' p have a tiny gradient yet."""
@@ -129,6 +193,8 @@ def test_arrays_go_in_and_new_arrays_come_out(linear_model, digits):
             for radius in (-1, 1e30, np.nan, np.inf, True, None, "1", np.ones((40, 1, 1, 1)))
         ),
         *(({"steps": steps}, "steps must be a whole number") for steps in (0, 1.5, True, None)),
+        *(({"restarts": n}, "restarts must be a whole number") for n in (0, 1.5, True, None)),
+        *(({"seed": seed}, "seed must be a whole number") for seed in (-1, 1.5, True, None)),
         *(({"norm": norm}, "norm must be one of") for norm in ("L2", 2, None, np.inf)),
         ({"x": np.full((40, 28, 28, 1), 255)}, "x must hold values in .*divide by 255"),
         ({"x": np.full((40, 28, 28, 1), np.nan)}, "x must hold finite values"),

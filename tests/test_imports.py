@@ -27,16 +27,28 @@ ROOMS = {
     "models": ["session", "backend", "validation", "data", "checkpoints", "training"],
     "trajectory": ["session", "validation"],
     "inversion": ["session", "backend", "validation", "trajectory"],
-    "neighbours": ["session", "validation", "trajectory"],
+    "neighbours": ["session", "backend", "validation", "trajectory"],
     "confidence": ["session", "validation", "trajectory"],
-    "realism": ["session", "validation", "trajectory", "inversion", "models", "neighbours"],
+    "realism": [
+        "session",
+        "backend",
+        "validation",
+        "trajectory",
+        "inversion",
+        "models",
+        "neighbours",
+    ],
 }
 # The two rooms on the top floor take what they need from the others.
 ROOMS["chapters"] = sorted(set(ROOMS) - {"__init__"})
 ROOMS["course"] = sorted(ROOMS)
 
 # Rooms that a student's first cells import: these stay light, so Keras waits inside a function.
-ONLY_INSIDE_FUNCTIONS = {"data": {"backend"}, "__init__": {"session", "backend", "plotting"}}
+ONLY_INSIDE_FUNCTIONS = {
+    "data": {"backend"},
+    "neighbours": {"backend"},
+    "__init__": {"session", "backend", "plotting"},
+}
 
 HELPERS = ROOT / "helpers"
 MODULES = {

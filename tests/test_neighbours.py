@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from helpers import inversion, neighbours
+from helpers import attacks, inversion, neighbours
 from helpers.session import ROOT
 
 
@@ -334,6 +334,38 @@ def test_an_index_does_not_follow_later_changes_of_the_array():
     index = neighbours.NeighbourIndex(images, np.arange(5))
     images[:] = 0
     assert index.search(np.ones((1, 1, 1, 1)), 1)[1].item() == 4
+
+
+def test_the_soft_voter_is_a_softmax_over_all_images(sample):
+    index = neighbours.NeighbourIndex(sample.x_train[:300], sample.y_train[:300])
+    x = sample.x_test[:7]
+    squares = ((x[:, None] - index.images[None]) ** 2).sum(axis=(2, 3, 4)).astype(float)
+    weights = np.exp((squares.min(axis=1, keepdims=True) - squares) / 20)
+    votes = np.stack([weights[:, index.labels == c].sum(axis=1) for c in range(10)], axis=1)
+    p = neighbours.soft_voter(index, temperature=20)(x).numpy()
+    assert np.allclose(p, votes / votes.sum(axis=1, keepdims=True), atol=1e-4)
+    walked = neighbours.invert(index, x, 3, method="soft", temperature=20, max_steps=1)
+    assert np.allclose(p[:, 3], walked.trace[0], atol=1e-4)
+
+
+def test_a_label_that_no_image_has_gets_no_vote():
+    index = neighbours.NeighbourIndex(np.linspace(0, 1, 4).reshape(4, 1, 1, 1), [0, 0, 2, 2])
+    x = np.full((2, 1, 1, 1), 0.5, np.float32)
+    model = neighbours.soft_voter(index, temperature=0.1)
+    assert np.allclose(model(x), [[0.5, 0, 0.5]] * 2, atol=1e-6)
+    moved = attacks.pgd_attack(model, x, [0, 2], radius=0.2).ravel()
+    assert moved == pytest.approx([0.7, 0.3])
+
+
+def test_the_soft_voter_can_be_attacked_where_it_is_entirely_sure():
+    """p of class 1 is 1 in float32, and exp(-40) of class 0 has a gradient all the same."""
+    index = neighbours.NeighbourIndex(np.array([0.0, 1.0]).reshape(2, 1, 1, 1), np.array([0, 1]))
+    model = neighbours.soft_voter(index, temperature=1 / 40)
+    x = np.ones((1, 1, 1, 1), np.float32)
+    assert model(x).numpy()[0, 1] == 1
+    assert attacks.pgd_attack(model, x, [1], radius=0.3).ravel() == pytest.approx(0.7)
+    with pytest.raises(ValueError, match=r"batch must have shape \(n, 1, 1, 1\)"):
+        model(np.ones((1, 2, 2, 1), np.float32))
 
 
 def test_many_soft_votes_are_those_of_one_image_at_a_time(monkeypatch):

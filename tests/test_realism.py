@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from helpers import inversion, realism
-from helpers.neighbours import NeighbourIndex, pseudo_probability
+from helpers.backend import keras, tf
+from helpers.neighbours import NeighbourIndex, pseudo_probability, soft_voter
 
 
 def perfect(images):
@@ -185,3 +186,136 @@ def test_a_target_without_training_images_is_named(sample, threes):
             ValueError, match=r"targets must be classes of the training images, not \[3\]"
         ):
             score(threes, 3, without)
+
+
+def test_diversity_is_the_mean_distance_of_all_pairs(sample):
+    targets = np.repeat([3, 8], 5)
+    images = inversion.noise(10, 0, (14, 14, 1))
+    table = realism.diversity(images, targets, sample)
+    for cls, own in ((3, images[:5]), (8, images[5:])):
+        pairs = [np.linalg.norm(own[i] - own[j]) for i in range(5) for j in range(i)]
+        assert table.loc[cls, "distance"] == pytest.approx(np.mean(pairs), rel=1e-5)
+        assert table.loc[cls, "images"] == 5
+    assert np.allclose(table["share"][:2], table["distance"][:2] / table["real distance"][:2])
+    assert np.allclose(table.loc["mean"], table[:2].mean())
+
+
+def test_real_digits_are_as_diverse_as_real_digits_and_all_distinct(sample):
+    targets = np.repeat(np.arange(10), 6)
+    table = realism.diversity(realism.real_digits(sample, targets), targets, sample)
+    assert np.allclose(table["share"], 1)
+    assert np.array_equal(table["distinct"], table["real distinct"])
+    # among 150 images of a class the nearest is far, so that some real digits count as twins
+    assert 4 < table.loc["mean", "distinct"] <= 6
+
+
+def test_twins_count_as_one(sample):
+    radius = realism._twin_radius(sample, 3)
+    drawn = np.zeros((6, 14, 14, 1), np.float32)
+    drawn[1, 0, 0] = 0.1  # far less than the radius
+    drawn[2:5] = 1
+    drawn[5, :7] = 1
+    assert 0.1 < radius < 7
+    assert realism.diversity(drawn, 3, sample).loc[3, "distinct"] == 3
+    assert realism.diversity(drawn[::-1], 3, sample).loc[3, "distinct"] == 3
+
+
+def test_the_radius_of_twins_is_the_median_distance_to_the_nearest_of_the_class(sample):
+    own = sample.x_train[sample.y_train == 3].reshape(-1, 196)
+    apart = np.linalg.norm(own[:200, None] - own[None], axis=2)
+    apart[np.arange(len(apart)), np.arange(len(apart))] = np.inf
+    expected = np.median(apart.min(axis=1))
+    assert realism._twin_radius(sample, 3) == pytest.approx(expected, rel=1e-3)
+
+
+def test_dissimilarity_is_half_of_what_is_missing_to_tensorflows_ssim(sample):
+    """TensorFlow leaves the edge out, so the images are continued before it measures them."""
+    digits = np.concatenate([sample.x_test[:3], inversion.noise(2, 0, (14, 14, 1))])
+    wide = np.pad(digits, ((0, 0), (5, 5), (5, 5), (0, 0)), mode="edge")
+    found = realism.dissimilarity(digits, digits[1:])
+    for place, image in enumerate(wide):
+        expected = (1 - tf.image.ssim(image[None], wide[1:], max_val=1.0).numpy()) / 2
+        assert np.allclose(found[place], expected, atol=1e-4)
+    assert np.allclose(np.diag(realism.dissimilarity(digits, digits)), 0, atol=1e-5)
+
+
+def test_dissimilarity_takes_colours_and_oblongs():
+    images = inversion.noise(3, 0, (12, 20, 3))
+    wide = np.pad(images, ((0, 0), (5, 5), (5, 5), (0, 0)), mode="edge")
+    expected = (1 - tf.image.ssim(wide[:1], wide, max_val=1.0).numpy()) / 2
+    assert np.allclose(realism.dissimilarity(images[:1], images)[0], expected, atol=1e-4)
+
+
+def test_implausibility_is_the_mean_over_the_nearest_of_the_target_class(sample, threes):
+    targets = np.repeat([3, 8], 2)
+    found = realism.implausibility(threes[:4], targets, sample, nearest=7)
+    for image, target, value in zip(threes[:4], targets, found, strict=True):
+        apart = realism.dissimilarity(image[None], sample.x_train[sample.y_train == target])
+        assert value == pytest.approx(np.sort(apart[0])[:7].mean(), rel=1e-5)
+    whole = realism.implausibility(threes[:4], targets, sample)
+    assert np.all(whole > found)
+    few = realism.implausibility(threes[:4], targets, sample, nearest=7, samples=30)
+    again = realism.implausibility(threes[:4], targets, sample, nearest=7, samples=30)
+    assert np.all(few >= found) and np.any(few > found)
+    assert np.array_equal(few, again)
+
+
+def test_digits_are_more_plausible_than_noise_and_than_other_digits(sample, threes):
+    right = realism.implausibility(threes, 3, sample).mean()
+    assert right < realism.implausibility(threes, 4, sample).mean()
+    assert right < realism.implausibility(inversion.noise(20, 0, (14, 14, 1)), 3, sample).mean()
+
+
+def test_class_samples_are_sure_of_their_class_and_stay_in_range():
+    grays = np.linspace(0, 1, 8).reshape(8, 1, 1, 1) * np.ones((4, 4, 1))
+    index = NeighbourIndex(grays, np.arange(8) // 4)
+    model = soft_voter(index, temperature=1.0)
+    samples = realism.class_samples(model, 2, n=5, steps=200, shape=(4, 4, 1))
+    assert samples.shape == (2, 5, 4, 4, 1) and samples.dtype == np.float32
+    assert samples.min() >= 0 and samples.max() <= 1
+    p = model(samples.reshape(10, 4, 4, 1)).numpy()
+    assert realism.agreement(p, np.repeat([0, 1], 5)) == 1
+    again = realism.class_samples(model, 2, n=5, steps=200, shape=(4, 4, 1))
+    other = realism.class_samples(model, 2, n=5, steps=200, shape=(4, 4, 1), seed=1)
+    assert np.array_equal(samples, again)
+    assert not np.array_equal(samples, other)
+
+
+def test_class_samples_follow_the_logit_and_not_log_p():
+    """Where p is 1 in float32, log p has no gradient, and a walk along it would only shiver."""
+    inputs = keras.Input((1, 2, 1))
+    outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, outputs)
+    model.set_weights([np.eye(2) * 100, np.zeros(2)])
+    samples = realism.class_samples(model, 2, n=20, steps=1, step_size=0.002, sigma=0.0)
+    start = inversion.noise(40, 0, (1, 2, 1)).reshape(samples.shape)
+    step = np.abs(np.eye(2)[:, None] * 0.2).reshape(2, 1, 1, 2, 1)
+    assert np.allclose(samples, np.clip(start + step, 0, 1), atol=1e-6)
+
+
+def test_unfaithfulness_compares_with_the_samples_of_the_target(threes):
+    samples = inversion.noise(8, 0, (14, 14, 1)).reshape(2, 4, 14, 14, 1)
+    found = realism.unfaithfulness(threes[:3], [0, 1, 1], samples)
+    expected = realism.dissimilarity(threes[:3], samples[1]).mean(axis=1)
+    assert np.allclose(found[1:], expected[1:])
+    assert realism.unfaithfulness(samples[0, :1], 0, samples[:, :1])[0] < 1e-5
+
+
+def test_counterfactuals_are_scored_by_what_changed_and_by_what_the_model_sees(sample, threes):
+    changed = threes.copy()
+    changed[:, 0, :7] = 1 - changed[:, 0, :7]  # 7 of 196 pixels
+    changed[:, 1, :7] += np.where(changed[:, 1, :7] < 0.5, 0.009, -0.009)
+    samples = np.zeros((10, 2, 14, 14, 1))
+    scores = realism.counterfactual_scores(threes, changed, 3, perfect, sample, samples)
+    assert scores["validity"] == 1
+    expected = np.abs(changed - threes).sum() / len(threes)
+    assert scores["proximity"] == pytest.approx(expected, rel=1e-4)
+    assert scores["sparsity"] == pytest.approx(1 - 7 / 196, abs=0.01)
+    assert scores["implausibility"] == pytest.approx(
+        realism.implausibility(changed, 3, sample).mean(), rel=1e-5
+    )
+    assert scores["unfaithfulness"] == pytest.approx(
+        realism.unfaithfulness(changed, 3, samples).mean(), rel=1e-5
+    )
+    other = realism.counterfactual_scores(threes, changed, 4, perfect, sample)
+    assert other["validity"] == 0 and "unfaithfulness" not in other
