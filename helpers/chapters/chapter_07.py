@@ -353,16 +353,19 @@ def reveal(room, targets, makers, readers):
     """
     readings = _readings(room)
     if len(readings) != len(targets):
-        found = f"There are {len(readings)} readings so far" if readings else "Nobody has read yet"
+        found = f"Readings so far: {len(readings)}" if readings else "Nobody has read yet"
         print(
             f"{found}, and the sheet has {len(targets)} images. Type one digit for each into room, "
             "and - where nobody sees one; then run this cell again."
         )
         return None
-    read = pd.DataFrame({"target": targets, "network": makers, "the room": readings} | readers)
+    # whole numbers of which some may be missing
+    read = pd.DataFrame({"target": targets, "network": makers, **readers})
+    read.insert(2, "the room", pd.array(readings, dtype="Int64"))
     read.index = [f"image {place}" for place in range(1, len(read) + 1)]
-    display(read.style.format({"the room": lambda digit: "–" if digit is None else digit}))
-    right = read[["the room", *readers]].eq(read["target"], axis=0).groupby(read["network"]).sum()
+    display(read.style.format(na_rep="–"))
+    hits = read[["the room", *readers]].eq(read["target"], axis=0).fillna(False)
+    right = hits.groupby(read["network"]).sum()
     display(right.style.set_caption(f"read right, of {len(read) // read['network'].nunique()}"))
     return right
 
