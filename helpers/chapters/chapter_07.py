@@ -273,23 +273,23 @@ def show_matrices(tables):
 
 
 def show_sheets(sheets):
-    """Show what ten starts of one kind become for each class, beside ten of another kind.
+    """Show what starts of one kind become for each class, beside those of another kind.
 
     Parameters
     ----------
-    sheets : dict of str to array of shape (100, h, w, 1), values in [0, 1]
-        By the kind of start: image i began as start i % 10 and was to become the class i // 10.
+    sheets : dict of str to array of shape (10 m, h, w, 1), values in [0, 1]
+        By the kind of start: image i began as start i % m and was to become the class i // m.
     """
     figure, axes = plt.subplots(1, len(sheets), figsize=(5.1 * len(sheets), 5.8), squeeze=False)
     for ax, (name, images) in zip(axes.flat, sheets.items(), strict=True):
-        by_start = np.swapaxes(np.reshape(images, (10, 10, *np.shape(images)[1:])), 0, 1)
-        _mosaic(ax, by_start.reshape(np.shape(images)), range(10), range(1, 11))
+        by_start = np.reshape(images, (10, -1, *np.shape(images)[1:])).swapaxes(0, 1)
+        _mosaic(ax, by_start.reshape(np.shape(images)), range(10), range(1, 1 + len(by_start)))
         ax.set(xlabel="target class", title=name)
     axes[0, 0].set_ylabel("start")
-    figure.suptitle("Ten starts of each kind, on the robust network", x=0.01, ha="left")
+    figure.suptitle("Starts of two kinds, on the robust network", x=0.01, ha="left")
     plotting.show(
         figure,
-        "Two or more tables of ten by ten images: ten starts in rows, ten classes in columns. From "
+        "Two tables of images, starts in rows and ten classes in columns. From "
         "near black the images of a column are almost copies of each other, and the fives are in "
         "pieces. From noise they differ in slant and width, and the fives hang together.",
         name="07_sheets",
