@@ -510,15 +510,29 @@ def test_makers_stand_in_rows_below_source_and_target(shown):
 # --- 07
 
 
-@pytest.mark.parametrize("show", [chapter_07.show_from_black, chapter_07.show_from_noise])
-def test_of_each_target_the_first_image_is_drawn(shown, show):
+def test_each_network_has_a_row_in_the_table_of_its_start(shown):
     targets = np.repeat([5, 2], 3)
-    runs = {name: inversion(targets) for name in ("plain", "robust")}
-    show(runs)
+    kinds, starts = ("plain", "robust"), ("noise", "near black")
+    runs = {(kind, start): inversion(targets) for kind in kinds for start in starts}
+    chapter_07.show_four_networks(runs)
     (call,) = shown
-    assert_digits(call.axes, np.concatenate([run.images[[3, 0]] for run in runs.values()]))
-    assert row_labels(call.axes, 2) == ["plain", "robust"]
-    assert column_labels(call.axes, 2) == ["to 2", "to 5"]
+    for ax, start in zip(call.axes, starts, strict=True):
+        assert ax.get_title(loc="left") == f"start: {start}"
+        assert texts(ax.get_xticklabels()) == ["to 2", "to 5"]
+        assert texts(ax.get_yticklabels()) == list(kinds)
+        pixels = np.asarray(ax.images[0].get_array())
+        cell = pixels[7 + 1 : 14 - 1, 6 + 1 : 12 - 1]  # the robust network, to 5
+        np.testing.assert_array_equal(cell, runs["robust", start].images[0, ..., 0])
+
+
+def test_a_sheet_has_a_row_for_each_start(shown):
+    sheets = {"near black": images(100), "noise": images(100)}
+    chapter_07.show_sheets(sheets)
+    for ax, sheet in zip(shown[0].axes, sheets.values(), strict=True):
+        pixels = np.asarray(ax.images[0].get_array())
+        cell = pixels[3 * 7 + 1 : 4 * 7 - 1, 8 * 6 + 1 : 9 * 6 - 1]  # the fourth start, to 8
+        np.testing.assert_array_equal(cell, sheet[83, ..., 0])
+        assert (ax.get_xlabel(), len(ax.patches)) == ("target class", 0)
 
 
 def test_mosaics_put_source_and_target_where_the_axes_say(shown):
@@ -544,12 +558,79 @@ def test_mosaics_put_source_and_target_where_the_axes_say(shown):
     assert call.axes[0].get_ylabel().startswith("real source")
 
 
-def test_attacks_are_drawn_in_percent(shown):
-    chapter_07.show_attacks(np.array([0, 1]), {"plain": [0.9, 0.2], "robust": [0.8, 0.7]})
-    (ax,) = shown[0].axes
-    np.testing.assert_allclose([line.get_ydata() for line in ax.lines], [[90, 20], [80, 70]])
-    assert texts(ax.texts) == [" plain", " robust"]
-    assert ax.get_ylabel() == "accuracy (%)"
+KEY = np.array([3, 1, 4, 1])
+MAKERS = ["plain", "robust", "robust", "plain"]
+
+
+@pytest.mark.parametrize(
+    ("room", "found"),
+    [
+        (None, "Nobody has read yet"),
+        ("", "Nobody has read yet"),
+        ([None] * 4, "Nobody has read yet"),
+        ("- - - -", "Nobody has read yet"),
+        ("nothing", "Nobody has read yet"),
+        ("3 1", "Readings so far: 2, and"),
+        (31, "Readings so far: 1, and"),
+        ([3, 1, 4, 1, 5], "Readings so far: 5, and"),
+    ],
+)
+def test_the_key_stays_hidden_until_the_room_has_read(capsys, room, found):
+    assert chapter_07.reveal(room, KEY, MAKERS, {"MLP": KEY}) is None
+    printed = capsys.readouterr().out
+    assert printed.startswith(found)
+    assert "4 images" in printed
+    assert "target" not in printed
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        "3 1 - 7",
+        "31-7",
+        "3, 1, boat, 7",
+        ("3", " 1", "", "7"),
+        [3, 1, None, 7.0],
+        np.array([3, 1, 99, 7]),
+        pd.Series([3, 1, np.nan, 7]),
+    ],
+)
+def test_readings_are_counted_for_each_network(room, capsys):
+    right = chapter_07.reveal(room, KEY, MAKERS, {"MLP": np.array([3, 1, 4, 0])})
+    assert right["the room"].to_dict() == {"plain": 1, "robust": 1}
+    assert right["MLP"].to_dict() == {"plain": 1, "robust": 2}
+
+
+def test_the_closing_picture_has_a_panel_for_each_score(shown):
+    kinds, columns = ["tuned", "robust"], ["clean accuracy", "under attack"]
+    drawn = {kind: images(3) for kind in kinds}
+    scores = pd.DataFrame([[0.995, 0.01], [0.986, 0.72]], kinds, columns)
+    chapter_07.show_closing(drawn, scores)
+    ax, *panels = shown[0].axes
+    pixels = np.asarray(ax.images[0].get_array())
+    np.testing.assert_array_equal(pixels[8:13, 13:17], drawn["robust"][2, ..., 0])
+    assert texts(ax.get_yticklabels()) == kinds
+    for panel, name in zip(panels, columns, strict=True):
+        widths = [bar.get_width() for bar in panel.patches]
+        np.testing.assert_allclose(widths, 100 * scores[name])
+        assert [float(t) for t in texts(panel.texts)] == list(100 * scores[name])
+        assert panel.get_xlim() == (0, 100)
+        assert panel.get_ylim()[0] > panel.get_ylim()[1], "the first row stands above"
+
+
+def test_attacks_of_two_strengths_are_drawn_in_percent_from_zero(shown):
+    lines = {
+        (kind, strength): {0: 0.9, 2: 0.5 - 0.1 * place}
+        for place, kind in enumerate(("plain", "robust"))
+        for strength in ("3 steps", "40 steps")
+    }
+    chapter_07.show_attacks({"Euclidean": lines, "L∞": lines})
+    for ax, norm in zip(shown[0].axes, ("Euclidean", "L∞"), strict=True):
+        drawn = [line.get_ydata() for line in ax.lines]
+        np.testing.assert_allclose(drawn, [[90, 50], [90, 50], [90, 40], [90, 40]])
+        assert [line.get_linestyle() for line in ax.lines] == ["--", "-", "--", "-"]
+        assert norm in ax.get_xlabel()
+        assert ax.get_ylim()[0] == 0
 
 
 def test_saliency_maps_are_signed_and_digits_are_not(shown):
@@ -563,13 +644,3 @@ def test_saliency_maps_are_signed_and_digits_are_not(shown):
         assert (image.get_cmap().name, image.get_clim()) == ("RdBu_r", (-1, 1))
         np.testing.assert_array_equal(image.get_array(), expected[..., 0])
     assert row_labels(call.axes, 2) == ["digit", "plain", "robust"]
-
-
-def test_losses_are_drawn_against_the_length_of_the_walk(shown):
-    losses = {"plain": np.array([8.0, 1.0, 0.1]), "robust": np.array([6.0, 4.0, 2.0])}
-    chapter_07.show_losses(np.array([0, 0.2, 0.4]), losses)
-    (ax,) = shown[0].axes
-    for line, loss in zip(ax.lines, losses.values(), strict=True):
-        np.testing.assert_allclose(line.get_xdata(), [0, 0.2, 0.4])
-        np.testing.assert_allclose(line.get_ydata(), loss)
-    assert texts(ax.get_legend().get_texts()) == ["plain", "robust"]

@@ -2,7 +2,9 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from IPython.display import display
 
 from helpers import plotting
 from helpers.exercises import Exercise, not_nan
@@ -219,35 +221,30 @@ def _of_the_table(errors, targets, axis, cover=True):
 # --- figures
 
 
-def show_from_black(runs):
-    """Show what one and the same walk from black makes of several networks.
+def show_four_networks(runs):
+    """Show what one and the same walk makes of several networks.
 
     Parameters
     ----------
-    runs : dict of str to Inversion
-        By the name of the network. Of each target, the first image is drawn.
+    runs : dict of (str, str) to Inversion
+        By the name of the network and of the start; all asked for the same targets. Of each
+        target, the first image is drawn.
     """
+    kinds, starts = (list(dict.fromkeys(names)) for names in zip(*runs, strict=True))
+    figure, axes = plt.subplots(len(starts), 1, figsize=(7.4, 3.3 * len(starts)), squeeze=False)
+    for ax, start in zip(axes.flat, starts, strict=True):
+        targets, firsts = np.unique(runs[kinds[0], start].targets, return_index=True)
+        images = np.concatenate([runs[kind, start].images[firsts] for kind in kinds])
+        _mosaic(ax, images, [f"to {target}" for target in targets], kinds)
+        ax.set_title(f"start: {start}", loc="left")
+    figure.suptitle("One walk, and networks that differ in their training", x=0.01, ha="left")
     plotting.show(
-        _one_of_each_target(runs, "The same walk from black, on three networks"),
-        "Three rows of ten images, one for each digit. The plain network draws pale tangles, the "
-        "noisy one rough digits in part, the robust one bold strokes of nearly every digit.",
-        name="07_three_networks",
+        figure,
+        "For each of two starts four rows of ten images, one for each digit. The tuned and the "
+        "plain network draw tangles, the noisy one rough digits in part, the robust one bold "
+        "strokes of nearly every digit, on black.",
+        name="07_four_networks",
     )
-
-
-def show_from_noise(runs):
-    """Show what the same walk makes of noise; see `show_from_black`."""
-    plotting.show(
-        _one_of_each_target(runs, "From noise: strokes, with the noise between them"),
-        "Three rows of ten images that began as noise. Gray patches everywhere; on the robust "
-        "network bright strokes of many targets stand out of them.",
-    )
-
-
-def _one_of_each_target(runs, title):
-    targets, firsts = np.unique(next(iter(runs.values())).targets, return_index=True)
-    images = np.stack([run.images[firsts] for run in runs.values()])
-    return plotting.digit_table(images, list(runs), [f"to {target}" for target in targets], title)
 
 
 def show_matrices(tables):
@@ -261,7 +258,7 @@ def show_matrices(tables):
     """
     figure, axes = plt.subplots(1, len(tables), figsize=(5.1 * len(tables), 5.8), squeeze=False)
     for ax, (name, images) in zip(axes.flat, tables.items(), strict=True):
-        _mosaic(ax, plotting.squeeze_digits(images))
+        _mosaic(ax, images, range(10), range(10), framed=range(10))
         ax.set(xlabel="target class", title=name)
     axes[0, 0].set_ylabel("real source (orange frame)")
     title = "Ten real digits, each on its way to the nine others, on two networks"
@@ -275,58 +272,195 @@ def show_matrices(tables):
     )
 
 
-def _mosaic(ax, images):
-    """Draw 100 images as one: a hundred axes would take seconds."""
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), constant_values=0.35)
+def show_sheets(sheets):
+    """Show what starts of one kind become for each class, beside those of another kind.
+
+    Parameters
+    ----------
+    sheets : dict of str to array of shape (10 m, h, w, 1), values in [0, 1]
+        By the kind of start: image i began as start i % m and was to become the class i // m.
+    """
+    figure, axes = plt.subplots(1, len(sheets), figsize=(5.1 * len(sheets), 5.8), squeeze=False)
+    for ax, (name, images) in zip(axes.flat, sheets.items(), strict=True):
+        by_start = np.reshape(images, (10, -1, *np.shape(images)[1:])).swapaxes(0, 1)
+        _mosaic(ax, by_start.reshape(np.shape(images)), range(10), range(1, 1 + len(by_start)))
+        ax.set(xlabel="target class", title=name)
+    axes[0, 0].set_ylabel("start")
+    figure.suptitle("Starts of two kinds, on the robust network", x=0.01, ha="left")
+    plotting.show(
+        figure,
+        "Two tables of images, starts in rows and ten classes in columns. From "
+        "near black the images of a column are almost copies of each other, and the fives are in "
+        "pieces. From noise they differ in slant and width, and the fives hang together.",
+        name="07_sheets",
+    )
+
+
+def _mosaic(ax, images, columns, rows, framed=()):
+    """Draw a table of images as one image: an axes for each would take seconds."""
+    padded = np.pad(plotting.squeeze_digits(images), ((0, 0), (1, 1), (1, 1)), constant_values=0.35)
     height, width = padded.shape[1:]
-    mosaic = padded.reshape(10, 10, height, width).swapaxes(1, 2).reshape(10 * height, 10 * width)
+    table = padded.reshape(len(rows), len(columns), height, width).swapaxes(1, 2)
+    mosaic = table.reshape(len(rows) * height, len(columns) * width)
     ax.imshow(mosaic, cmap="gray", vmin=0, vmax=1)
-    for place in range(10):
+    for place in framed:
         corner = (place * width - 0.5, place * height - 0.5)
         frame = {"fill": False, "edgecolor": plotting.COLOURS[1], "linewidth": 2}
         ax.add_patch(plt.Rectangle(corner, width, height, **frame))
     ax.grid(False)
-    ax.set_xticks(width * np.arange(10) + width / 2 - 0.5, range(10))
-    ax.set_yticks(height * np.arange(10) + height / 2 - 0.5, range(10))
+    ax.set_xticks(width * np.arange(len(columns)) + width / 2 - 0.5, columns)
+    ax.set_yticks(height * np.arange(len(rows)) + height / 2 - 0.5, rows)
     ax.tick_params(length=0)
     sns.despine(ax=ax, left=True, bottom=True)
 
 
 def show_blind_test(images):
-    """Show ten images of the robust network without their targets, to be read aloud.
+    """Show images of two networks without their targets and makers, to be read aloud.
 
     Parameters
     ----------
-    images : array of shape (10, h, w, 1), values in [0, 1]
+    images : array of shape (n, h, w, 1), values in [0, 1]
     """
     names = [f"image {place}" for place in range(1, len(images) + 1)]
     figure = plotting.digit_grid(images, names, columns=5, title="Which digits are these?")
-    figure.set_size_inches(9.5, 4.6)
+    figure.set_size_inches(8, 0.6 + 1.75 * -(-len(images) // 5))
     plotting.show(
         figure,
-        "Ten images on black, numbered and without labels. Each shows bold strokes; most are "
-        "digits that can be read at once.",
+        "Numbered images on black, without labels. Some show pale tangles, others bold strokes; "
+        "many of the bold ones are digits that can be read at once.",
         name="07_blind_test",
     )
 
 
-def show_attacks(radii, accuracies):
+def reveal(room, targets, makers, readers):
+    """Show the key of the blind sheet, once the room has read it.
+
+    Parameters
+    ----------
+    room : str, or sequence, or None
+        What was read in image 1, 2, …: digits, and anything else for an image that nobody can
+        read. A text may separate them by spaces or commas, or not at all.
+    targets : int array of shape (n,)
+    makers : sequence of n str, the network that made each image
+    readers : dict of str to int array of shape (n,)
+        What judges read.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        How many of its images each reader reads right, for each maker; None before the room has
+        read.
+    """
+    readings = _readings(room)
+    if len(readings) != len(targets):
+        found = f"Readings so far: {len(readings)}" if readings else "Nobody has read yet"
+        print(
+            f"{found}, and the sheet has {len(targets)} images. Type one digit for each into room, "
+            "and - where nobody sees one; then run this cell again."
+        )
+        return None
+    # whole numbers of which some may be missing
+    read = pd.DataFrame({"target": targets, "network": makers, **readers})
+    read.insert(2, "the room", pd.array(readings, dtype="Int64"))
+    read.index = [f"image {place}" for place in range(1, len(read) + 1)]
+    display(read.style.format(na_rep="–"))
+    hits = read[["the room", *readers]].eq(read["target"], axis=0).fillna(False)
+    right = hits.groupby(read["network"]).sum()
+    display(right.style.set_caption(f"read right, of {len(read) // read['network'].nunique()}"))
+    return right
+
+
+def _readings(room):
+    """Bring what a room typed into a list of digits, with None for what is none."""
+    if isinstance(room, str):
+        parts = room.replace(",", " ").replace(";", " ").split()
+        room = list(parts[0]) if len(parts) == 1 else parts
+    elif not np.iterable(room):
+        room = [] if room is None else [room]
+    room = [str(one).strip().removesuffix(".0") for one in room]
+    # a sheet of None alone was not read
+    if not any(one.isdecimal() for one in room):
+        return []
+    return [int(one) if one in tuple("0123456789") else None for one in room]
+
+
+def show_closing(images, scores):
+    """Show for several networks what they draw, how accurate and how robust they are.
+
+    Parameters
+    ----------
+    images : dict of str to array of shape (columns, h, w, 1), values in [0, 1]
+        What each network draws.
+    scores : pandas.DataFrame
+        A row for each of these networks; one panel for each column, values in [0, 1].
+    """
+    figure, (ax, *bars) = plt.subplots(
+        1,
+        1 + scores.shape[1],
+        figsize=(13, 3.4),
+        gridspec_kw={"width_ratios": [3.1] + [1] * scores.shape[1]},
+    )
+    drawn = np.concatenate([images[kind] for kind in scores.index])
+    columns = len(drawn) // len(scores)
+    _mosaic(ax, drawn, range(columns), list(scores.index))
+    ax.set(title="what it draws, from noise", xlabel="target class", aspect="auto")
+    for panel, name in zip(bars, scores, strict=True):
+        percent = 100 * scores[name].to_numpy()
+        panel.barh(range(len(scores)), percent, color=plotting.COLOURS[0], height=0.6)
+        for row, value in enumerate(percent):
+            inside = value > 60
+            panel.annotate(
+                f"{value:.1f} " if inside else f" {value:.1f}",
+                (value, row),
+                ha="right" if inside else "left",
+                va="center",
+                color="white" if inside else "black",
+                fontsize=10,
+            )
+        panel.set(xlim=(0, 100), ylim=(len(scores) - 0.5, -0.5), xlabel="%", title=name, yticks=[])
+        panel.grid(False, axis="y")
+    figure.suptitle("Harder to attack, easier to read", x=0.01, ha="left")
+    plotting.show(
+        figure,
+        "Four networks in rows: tuned, plain, noisy, robust. Beside what each draws stand "
+        "three bars: clean accuracy, which is high for all and falls slightly from row to row; "
+        "accuracy under attack, which rises from nearly nothing to most of the images; and the "
+        "judges' votes for its drawings, which rise in the same order.",
+        name="07_closing",
+    )
+
+
+def show_attacks(curves):
     """Show how many images networks still read, the farther an attack may go.
 
     Parameters
     ----------
-    radii : array of shape (n,), Euclidean
-    accuracies : dict of str to array of shape (n,), in [0, 1]
-        By the name of the network.
+    curves : dict of str to dict of (str, str) to dict of float to float
+        By the name of the norm, then by the network and the strength of the attack, a dashed line
+        for the first strength and a full one for the second: radius and accuracy, in [0, 1].
     """
-    figure, ax = plt.subplots(figsize=(6.5, 3.4))
-    title = "Training on attacked images makes a network harder to attack"
-    percent = {name: 100 * np.asarray(values) for name, values in accuracies.items()}
-    plotting.lines(ax, radii, percent, "radius of the attack (Euclidean)", "accuracy (%)", title)
+    figure, axes = plt.subplots(1, len(curves), figsize=(10, 3.9), sharey=True, squeeze=False)
+    for ax, (norm, lines) in zip(axes.flat, curves.items(), strict=True):
+        kinds, strengths = (list(dict.fromkeys(names)) for names in zip(*lines, strict=True))
+        for (kind, strength), line in lines.items():
+            ax.plot(
+                list(line),
+                [100 * share for share in line.values()],
+                color=plotting.COLOURS[kinds.index(kind)],
+                linestyle=["--", "-"][strengths.index(strength)],
+                marker="o",
+                label=f"{kind}, {strength}",
+            )
+        ax.set(ylim=(0, 101), xlabel=f"radius of the attack ({norm})", ylabel="accuracy (%)")
+    axes[0, 0].legend(frameon=False, fontsize=9)
+    axes[0, -1].set_ylabel("")
+    figure.suptitle("More steps find more: three steps flatter a network", x=0.01, ha="left")
     plotting.show(
         figure,
-        "Accuracy against the radius of the attack. Both curves start high. The plain one falls to "
-        "nearly nothing, the robust one falls more slowly.",
+        "Accuracy against the radius of the attack, in two norms. All curves start high. Those of "
+        "the plain network fall to nothing early; those of the robust one fall later, and under "
+        "many steps clearly lower than under three.",
+        name="07_attacks",
     )
 
 
@@ -347,28 +481,8 @@ def show_saliency(digits, maps):
     )
     plotting.show(
         figure,
-        "Ten digits, and below each the saliency maps of three networks. Those of the plain "
-        "network are scattered, also beside the digit. Those of the noisy and the robust one "
+        "Ten digits, and below each the saliency maps of the networks. Those of the tuned and the "
+        "plain network are scattered, also beside the digit. Those of the noisy and the robust one "
         "follow strokes.",
         name="07_saliency",
-    )
-
-
-def show_losses(lengths, losses):
-    """Show when networks give in: the loss against the length of the walk.
-
-    Parameters
-    ----------
-    lengths : array of shape (n,), Euclidean
-        How far the images have gone.
-    losses : dict of str to array of shape (n,)
-        The mean of −log10 p of the target, by the name of the network.
-    """
-    figure, ax = plt.subplots(figsize=(6.5, 3.4))
-    title = "The plain network gives in soon, the robust one late"
-    plotting.lines(ax, lengths, losses, "length of the walk", "mean of −log₁₀ p", title, False)
-    plotting.show(
-        figure,
-        "The loss along the walk from real digits, for three networks. That of the plain network "
-        "falls steeply to almost nothing; that of the robust one starts lower and falls slowest.",
     )
