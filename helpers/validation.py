@@ -100,6 +100,26 @@ def targets(values, n, classes=None):
     return np.broadcast_to(values, n).astype(np.int64)
 
 
+def training_targets(values, n, dataset):
+    """Return one target for each of n images, all of them classes of the training images.
+
+    Examples
+    --------
+    >>> class Two:
+    ...     y_train = np.array([0, 0, 1, 1])
+    >>> training_targets(2, 1, Two)
+    Traceback (most recent call last):
+    ValueError: targets must be classes of the training images, not [2]
+    """
+    values = targets(values, n)
+    classes, counts = np.unique(dataset.y_train, return_counts=True)
+    if missing := set(values.tolist()) - set(classes.tolist()):
+        raise ValueError(f"targets must be classes of the training images, not {sorted(missing)}")
+    if len(classes) < 2 or counts.min() < 2:
+        raise ValueError("dataset must have two classes or more, with two training images each")
+    return values
+
+
 def _check_classes(values, name, classes):
     last = np.inf if classes is None else classes - 1
     if values.size and (values.min() < 0 or values.max() > last):

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -15,6 +16,23 @@ from helpers.course import notebooks
 def sample():
     """The committed sample: 4,000 + 1,000 real digits."""
     return data.load("mnist", profile="lite")
+
+
+@pytest.fixture(scope="session")
+def half_sample(sample):
+    """A part of the sample, at half its resolution: its principal components come fast."""
+    return dataclasses.replace(
+        sample,
+        x_train=sample.x_train[:1500, ::2, ::2],
+        y_train=sample.y_train[:1500],
+        x_test=sample.x_test[:, ::2, ::2],
+    )
+
+
+@pytest.fixture
+def threes(half_sample):
+    """Twenty test images of a class, at half their resolution."""
+    return half_sample.x_test[half_sample.y_test == 3][:20]
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ ROOMS = {
         "models",
         "neighbours",
     ],
+    "counterfactuals": ["backend", "validation", "inversion", "models", "realism"],
 }
 # The two rooms on the top floor take what they need from the others.
 ROOMS["chapters"] = sorted(set(ROOMS) - {"__init__"})

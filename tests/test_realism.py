@@ -4,29 +4,12 @@ import numpy as np
 import pytest
 
 from helpers import inversion, realism
-from helpers.backend import keras, tf
-from helpers.neighbours import NeighbourIndex, pseudo_probability, soft_voter
+from helpers.neighbours import NeighbourIndex, pseudo_probability
 
 
 def perfect(images):
     """A judge that sees a 3 in everything."""
     return np.eye(10, dtype=np.float32)[np.full(len(images), 3)]
-
-
-@pytest.fixture(scope="module")
-def sample(sample):
-    """A part of the sample, at half its resolution: its principal components come fast."""
-    return dataclasses.replace(
-        sample,
-        x_train=sample.x_train[:1500, ::2, ::2],
-        y_train=sample.y_train[:1500],
-        x_test=sample.x_test[:, ::2, ::2],
-    )
-
-
-@pytest.fixture
-def threes(sample):
-    return sample.x_test[sample.y_test == 3][:20]
 
 
 def test_agreement_counts_decisions():
@@ -40,11 +23,11 @@ def test_of_equally_probable_classes_the_first_counts():
     assert realism.agreement(p, [1, 2]) == 0
 
 
-def test_tied_votes_are_decided_like_those_of_scikit_learn(sample):
+def test_tied_votes_are_decided_like_those_of_scikit_learn(half_sample):
     """Four of the five neighbours are tied, two and two: the smaller class wins."""
     grays = np.array([0.0, 0.1, 0.2, 0.3, 0.9, 1.0, 1.0]).reshape(7, 1, 1, 1)
     dataset = dataclasses.replace(
-        sample,
+        half_sample,
         x_train=np.float32(grays) * np.linspace(0.9, 1, 4, dtype=np.float32).reshape(1, 2, 2, 1),
         y_train=np.array([1, 0, 0, 1, 2, 2, 2]),
         x_test=np.zeros((2, 2, 2, 1), np.float32),
@@ -56,24 +39,24 @@ def test_tied_votes_are_decided_like_those_of_scikit_learn(sample):
     assert table.loc["judge's test accuracy", "k-NN vote"] == 0.5
 
 
-def test_the_trust_score_is_the_quotient_of_two_distances(sample, threes):
-    scores, distances = realism.trust_scores(threes, np.full(20, 3), sample)
+def test_the_trust_score_is_the_quotient_of_two_distances(half_sample, threes):
+    scores, distances = realism.trust_scores(threes, np.full(20, 3), half_sample)
     for image, score, distance in zip(threes, scores, distances, strict=True):
-        apart = np.sqrt(((sample.x_train - image) ** 2).sum(axis=(1, 2, 3)))
-        own, other = apart[sample.y_train == 3].min(), apart[sample.y_train != 3].min()
+        apart = np.sqrt(((half_sample.x_train - image) ** 2).sum(axis=(1, 2, 3)))
+        own, other = apart[half_sample.y_train == 3].min(), apart[half_sample.y_train != 3].min()
         assert distance == pytest.approx(own, abs=1e-4)
         assert score == pytest.approx(other / own, rel=1e-4)
 
 
-def test_digits_are_more_like_their_own_class_than_like_the_next(sample, threes):
+def test_digits_are_more_like_their_own_class_than_like_the_next(half_sample, threes):
     right, wrong = np.full(20, 3), np.full(20, 4)
-    assert np.median(realism.trust_scores(threes, right, sample)[0]) > 1
-    assert np.median(realism.trust_scores(threes, wrong, sample)[0]) < 1
-    assert np.median(realism.reconstruction_scores(threes, right, sample)[1]) < 0.9
-    assert np.median(realism.reconstruction_scores(threes, wrong, sample)[1]) > 1.1
+    assert np.median(realism.trust_scores(threes, right, half_sample)[0]) > 1
+    assert np.median(realism.trust_scores(threes, wrong, half_sample)[0]) < 1
+    assert np.median(realism.reconstruction_scores(threes, right, half_sample)[1]) < 0.9
+    assert np.median(realism.reconstruction_scores(threes, wrong, half_sample)[1]) > 1.1
 
 
-def test_reconstruction_scores_are_those_of_principal_components(sample, threes):
+def test_reconstruction_scores_are_those_of_principal_components(half_sample, threes):
     """Against principal components from a singular value decomposition."""
 
     def redraw(part, flat):
@@ -82,11 +65,11 @@ def test_reconstruction_scores_are_those_of_principal_components(sample, threes)
         return np.clip((flat - centre) @ axes.T @ axes + centre, 0, 1)
 
     flat = threes.reshape(20, -1).astype(np.float64)
-    train = sample.x_train.reshape(1500, -1).astype(np.float64)
-    drawn = [redraw(train[sample.y_train == c], flat) for c in range(10)]
+    train = half_sample.x_train.reshape(1500, -1).astype(np.float64)
+    drawn = [redraw(train[half_sample.y_train == c], flat) for c in range(10)]
     of_all = redraw(train, flat)
     errors = np.array([((flat - picture) ** 2).sum(axis=1) for picture in drawn])
-    error, im1, im2 = realism.reconstruction_scores(threes, np.full(20, 3), sample)
+    error, im1, im2 = realism.reconstruction_scores(threes, np.full(20, 3), half_sample)
     assert np.allclose(error, ((flat - of_all) ** 2).mean(axis=1), rtol=1e-2)
     assert np.allclose(im1, errors[3] / np.delete(errors, 3, axis=0).min(axis=0), rtol=1e-2)
     assert np.allclose(im2, ((drawn[3] - of_all) ** 2).sum(axis=1) / flat.sum(axis=1), rtol=1e-2)
@@ -101,18 +84,18 @@ def test_total_variation_of_images_done_by_hand():
     assert np.allclose(scores, [0, 2, 1 / 27])
 
 
-def test_real_digits_have_the_asked_classes_and_do_not_repeat(sample):
+def test_real_digits_have_the_asked_classes_and_do_not_repeat(half_sample):
     targets = np.array([3, 1, 3, 3, 9])
-    images = realism.real_digits(sample, targets)
+    images = realism.real_digits(half_sample, targets)
     for image, target in zip(images, targets, strict=True):
-        same = np.flatnonzero((sample.x_test == image).all(axis=(1, 2, 3)))
-        assert sample.y_test[same[0]] == target
+        same = np.flatnonzero((half_sample.x_test == image).all(axis=(1, 2, 3)))
+        assert half_sample.y_test[same[0]] == target
     assert len(np.unique(images.reshape(5, -1), axis=0)) == 5
 
 
-def test_the_scorecard_has_its_anchors_and_says_how_good_the_judges_are(sample, threes):
+def test_the_scorecard_has_its_anchors_and_says_how_good_the_judges_are(half_sample, threes):
     sets = {"threes": threes, "noise again": inversion.noise(20, 1, (14, 14, 1))}
-    table = realism.scorecard(sets, 3, {"always 3": perfect}, sample)
+    table = realism.scorecard(sets, 3, {"always 3": perfect}, half_sample)
     anchors = ["real digits", "noise", "judge's test accuracy"]
     assert list(table.index) == ["threes", "noise again", *anchors]
     assert list(table.columns) == [
@@ -126,40 +109,40 @@ def test_the_scorecard_has_its_anchors_and_says_how_good_the_judges_are(sample, 
         "total variation",
     ]
     assert np.all(table.loc[anchors[:2], "always 3"] == 1)
-    assert table.loc[anchors[2], "always 3"] == np.mean(sample.y_test == 3)
+    assert table.loc[anchors[2], "always 3"] == np.mean(half_sample.y_test == 3)
     assert table.loc[anchors[2], "k-NN vote"] > 0.85
     assert table.loc[anchors[2]].notna().sum() == 2
     real, noise = table.loc["real digits"], table.loc["noise"]
     assert real["trust score"] > 1.1 > noise["trust score"]
     assert real["IM1"] < 0.8 < noise["IM1"]
     assert real["total variation"] < noise["total variation"] / 2
-    one = realism.scorecard(threes, 3, {"always 3": perfect}, sample)
+    one = realism.scorecard(threes, 3, {"always 3": perfect}, half_sample)
     assert np.allclose(one.loc["images"], table.loc["threes"])
 
 
-def test_a_judge_is_rated_on_the_test_images(sample, threes):
+def test_a_judge_is_rated_on_the_test_images(half_sample, threes):
     """Threes are a tenth of the training images, and half of these test images."""
-    other = sample.y_test == 5
+    other = half_sample.y_test == 5
     dataset = dataclasses.replace(
-        sample,
-        x_test=np.concatenate([threes, sample.x_test[other][:20]]),
+        half_sample,
+        x_test=np.concatenate([threes, half_sample.x_test[other][:20]]),
         y_test=np.repeat([3, 5], 20),
     )
     table = realism.scorecard(threes[:2], 3, {"always 3": perfect}, dataset)
     assert table.loc["judge's test accuracy", "always 3"] == 0.5
-    index = NeighbourIndex(sample.x_train, sample.y_train)
+    index = NeighbourIndex(half_sample.x_train, half_sample.y_train)
     votes = pseudo_probability(index, dataset.x_test, k=5).argmax(axis=1)
     expected = np.mean(votes == dataset.y_test)
     assert table.loc["judge's test accuracy", "k-NN vote"] == expected < 1
 
 
-def test_glyphs_of_another_shape_are_scored(sample):
+def test_glyphs_of_another_shape_are_scored(half_sample):
     rng = np.random.default_rng(0)
     patterns = rng.random((3, 20, 16, 1))
     y = np.arange(60) % 3
     glyphs = np.clip(patterns[y] + 0.1 * rng.normal(size=(60, 20, 16, 1)), 0, 1)
     dataset = dataclasses.replace(
-        sample,
+        half_sample,
         x_train=np.float32(glyphs[:45]),
         y_train=y[:45],
         x_test=np.float32(glyphs[45:]),
@@ -171,16 +154,20 @@ def test_glyphs_of_another_shape_are_scored(sample):
     assert table.loc["noise", "trust score"] < 1.5 < table.loc["images", "trust score"]
 
 
-def test_another_dataset_gets_another_reference(sample, threes):
-    few = dataclasses.replace(sample, x_train=sample.x_train[:500], y_train=sample.y_train[:500])
-    _, near = realism.trust_scores(threes, np.full(20, 3), sample)
+def test_another_dataset_gets_another_reference(half_sample, threes):
+    few = dataclasses.replace(
+        half_sample, x_train=half_sample.x_train[:500], y_train=half_sample.y_train[:500]
+    )
+    _, near = realism.trust_scores(threes, np.full(20, 3), half_sample)
     _, far = realism.trust_scores(threes, np.full(20, 3), few)
     assert far.mean() > near.mean()
 
 
-def test_a_target_without_training_images_is_named(sample, threes):
-    few = sample.y_train != 3
-    without = dataclasses.replace(sample, x_train=sample.x_train[few], y_train=sample.y_train[few])
+def test_a_target_without_training_images_is_named(half_sample, threes):
+    few = half_sample.y_train != 3
+    without = dataclasses.replace(
+        half_sample, x_train=half_sample.x_train[few], y_train=half_sample.y_train[few]
+    )
     for score in (realism.trust_scores, realism.reconstruction_scores):
         with pytest.raises(
             ValueError, match=r"targets must be classes of the training images, not \[3\]"
@@ -188,10 +175,10 @@ def test_a_target_without_training_images_is_named(sample, threes):
             score(threes, 3, without)
 
 
-def test_diversity_is_the_mean_distance_of_all_pairs(sample):
+def test_diversity_is_the_mean_distance_of_all_pairs(half_sample):
     targets = np.repeat([3, 8], 5)
     images = inversion.noise(10, 0, (14, 14, 1))
-    table = realism.diversity(images, targets, sample)
+    table = realism.diversity(images, targets, half_sample)
     for cls, own in ((3, images[:5]), (8, images[5:])):
         pairs = [np.linalg.norm(own[i] - own[j]) for i in range(5) for j in range(i)]
         assert table.loc[cls, "distance"] == pytest.approx(np.mean(pairs), rel=1e-5)
@@ -200,122 +187,29 @@ def test_diversity_is_the_mean_distance_of_all_pairs(sample):
     assert np.allclose(table.loc["mean"], table[:2].mean())
 
 
-def test_real_digits_are_as_diverse_as_real_digits_and_all_distinct(sample):
+def test_real_digits_are_as_diverse_as_real_digits_and_all_distinct(half_sample):
     targets = np.repeat(np.arange(10), 6)
-    table = realism.diversity(realism.real_digits(sample, targets), targets, sample)
+    table = realism.diversity(realism.real_digits(half_sample, targets), targets, half_sample)
     assert np.allclose(table["share"], 1)
     assert np.array_equal(table["distinct"], table["real distinct"])
     # among 150 images of a class the nearest is far, so that some real digits count as twins
     assert 4 < table.loc["mean", "distinct"] <= 6
 
 
-def test_twins_count_as_one(sample):
-    radius = realism._twin_radius(sample, 3)
+def test_twins_count_as_one(half_sample):
+    radius = realism._twin_radius(half_sample, 3)
     drawn = np.zeros((6, 14, 14, 1), np.float32)
     drawn[1, 0, 0] = 0.1  # far less than the radius
     drawn[2:5] = 1
     drawn[5, :7] = 1
     assert 0.1 < radius < 7
-    assert realism.diversity(drawn, 3, sample).loc[3, "distinct"] == 3
-    assert realism.diversity(drawn[::-1], 3, sample).loc[3, "distinct"] == 3
+    assert realism.diversity(drawn, 3, half_sample).loc[3, "distinct"] == 3
+    assert realism.diversity(drawn[::-1], 3, half_sample).loc[3, "distinct"] == 3
 
 
-def test_the_radius_of_twins_is_the_median_distance_to_the_nearest_of_the_class(sample):
-    own = sample.x_train[sample.y_train == 3].reshape(-1, 196)
+def test_the_radius_of_twins_is_the_median_distance_to_the_nearest_of_the_class(half_sample):
+    own = half_sample.x_train[half_sample.y_train == 3].reshape(-1, 196)
     apart = np.linalg.norm(own[:200, None] - own[None], axis=2)
     apart[np.arange(len(apart)), np.arange(len(apart))] = np.inf
     expected = np.median(apart.min(axis=1))
-    assert realism._twin_radius(sample, 3) == pytest.approx(expected, rel=1e-3)
-
-
-def test_dissimilarity_is_half_of_what_is_missing_to_tensorflows_ssim(sample):
-    """TensorFlow leaves the edge out, so the images are continued before it measures them."""
-    digits = np.concatenate([sample.x_test[:3], inversion.noise(2, 0, (14, 14, 1))])
-    wide = np.pad(digits, ((0, 0), (5, 5), (5, 5), (0, 0)), mode="edge")
-    found = realism.dissimilarity(digits, digits[1:])
-    for place, image in enumerate(wide):
-        expected = (1 - tf.image.ssim(image[None], wide[1:], max_val=1.0).numpy()) / 2
-        assert np.allclose(found[place], expected, atol=1e-4)
-    assert np.allclose(np.diag(realism.dissimilarity(digits, digits)), 0, atol=1e-5)
-
-
-def test_dissimilarity_takes_colours_and_oblongs():
-    images = inversion.noise(3, 0, (12, 20, 3))
-    wide = np.pad(images, ((0, 0), (5, 5), (5, 5), (0, 0)), mode="edge")
-    expected = (1 - tf.image.ssim(wide[:1], wide, max_val=1.0).numpy()) / 2
-    assert np.allclose(realism.dissimilarity(images[:1], images)[0], expected, atol=1e-4)
-
-
-def test_implausibility_is_the_mean_over_the_nearest_of_the_target_class(sample, threes):
-    targets = np.repeat([3, 8], 2)
-    found = realism.implausibility(threes[:4], targets, sample, nearest=7)
-    for image, target, value in zip(threes[:4], targets, found, strict=True):
-        apart = realism.dissimilarity(image[None], sample.x_train[sample.y_train == target])
-        assert value == pytest.approx(np.sort(apart[0])[:7].mean(), rel=1e-5)
-    whole = realism.implausibility(threes[:4], targets, sample)
-    assert np.all(whole > found)
-    few = realism.implausibility(threes[:4], targets, sample, nearest=7, samples=30)
-    again = realism.implausibility(threes[:4], targets, sample, nearest=7, samples=30)
-    assert np.all(few >= found) and np.any(few > found)
-    assert np.array_equal(few, again)
-
-
-def test_digits_are_more_plausible_than_noise_and_than_other_digits(sample, threes):
-    right = realism.implausibility(threes, 3, sample).mean()
-    assert right < realism.implausibility(threes, 4, sample).mean()
-    assert right < realism.implausibility(inversion.noise(20, 0, (14, 14, 1)), 3, sample).mean()
-
-
-def test_class_samples_are_sure_of_their_class_and_stay_in_range():
-    grays = np.linspace(0, 1, 8).reshape(8, 1, 1, 1) * np.ones((4, 4, 1))
-    index = NeighbourIndex(grays, np.arange(8) // 4)
-    model = soft_voter(index, temperature=1.0)
-    samples = realism.class_samples(model, 2, n=5, steps=200, shape=(4, 4, 1))
-    assert samples.shape == (2, 5, 4, 4, 1) and samples.dtype == np.float32
-    assert samples.min() >= 0 and samples.max() <= 1
-    p = model(samples.reshape(10, 4, 4, 1)).numpy()
-    assert realism.agreement(p, np.repeat([0, 1], 5)) == 1
-    again = realism.class_samples(model, 2, n=5, steps=200, shape=(4, 4, 1))
-    other = realism.class_samples(model, 2, n=5, steps=200, shape=(4, 4, 1), seed=1)
-    assert np.array_equal(samples, again)
-    assert not np.array_equal(samples, other)
-
-
-def test_class_samples_follow_the_logit_and_not_log_p():
-    """Where p is 1 in float32, log p has no gradient, and a walk along it would only shiver."""
-    inputs = keras.Input((1, 2, 1))
-    outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(inputs))
-    model = keras.Model(inputs, outputs)
-    model.set_weights([np.eye(2) * 100, np.zeros(2)])
-    samples = realism.class_samples(model, 2, n=20, steps=1, step_size=0.002, sigma=0.0)
-    start = inversion.noise(40, 0, (1, 2, 1)).reshape(samples.shape)
-    step = np.abs(np.eye(2)[:, None] * 0.2).reshape(2, 1, 1, 2, 1)
-    assert np.allclose(samples, np.clip(start + step, 0, 1), atol=1e-6)
-
-
-def test_unfaithfulness_compares_with_the_samples_of_the_target(threes):
-    samples = inversion.noise(8, 0, (14, 14, 1)).reshape(2, 4, 14, 14, 1)
-    found = realism.unfaithfulness(threes[:3], [0, 1, 1], samples)
-    expected = realism.dissimilarity(threes[:3], samples[1]).mean(axis=1)
-    assert np.allclose(found[1:], expected[1:])
-    assert realism.unfaithfulness(samples[0, :1], 0, samples[:, :1])[0] < 1e-5
-
-
-def test_counterfactuals_are_scored_by_what_changed_and_by_what_the_model_sees(sample, threes):
-    changed = threes.copy()
-    changed[:, 0, :7] = 1 - changed[:, 0, :7]  # 7 of 196 pixels
-    changed[:, 1, :7] += np.where(changed[:, 1, :7] < 0.5, 0.009, -0.009)
-    samples = np.zeros((10, 2, 14, 14, 1))
-    scores = realism.counterfactual_scores(threes, changed, 3, perfect, sample, samples)
-    assert scores["validity"] == 1
-    expected = np.abs(changed - threes).sum() / len(threes)
-    assert scores["proximity"] == pytest.approx(expected, rel=1e-4)
-    assert scores["sparsity"] == pytest.approx(1 - 7 / 196, abs=0.01)
-    assert scores["implausibility"] == pytest.approx(
-        realism.implausibility(changed, 3, sample).mean(), rel=1e-5
-    )
-    assert scores["unfaithfulness"] == pytest.approx(
-        realism.unfaithfulness(changed, 3, samples).mean(), rel=1e-5
-    )
-    other = realism.counterfactual_scores(threes, changed, 4, perfect, sample)
-    assert other["validity"] == 0 and "unfaithfulness" not in other
+    assert realism._twin_radius(half_sample, 3) == pytest.approx(expected, rel=1e-3)
