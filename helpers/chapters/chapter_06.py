@@ -48,7 +48,10 @@ def _two_means(x, neighbours, labels, target):
 follow = Exercise(
     "06-2",
     points=2,
-    lesson="Most images have no neighbour of the target class, and would not move at all.",
+    lesson=(
+        "Most real starts have no neighbour of the target class: "
+        "without the fallback they are only pushed away."
+    ),
     hint=(
         "Sort all images by distance once. Is one of the first k of the class? Else look further.",
         "near = np.argsort(distances)[:k] are places; near[labels[near] == target] are wanted.",
@@ -335,8 +338,8 @@ def show_walk(trajectory, p, source, target):
     )
     plotting.show(
         figure,
-        f"Eight images of one walk. The first is a real {source}. Its strokes change little, some "
-        f"gray pixels appear beside them, and the last image counts as class {target} for k-NN.",
+        f"Eight images of one walk. The first is a real {source}. Its strokes change little, a "
+        f"short new one appears beside them, and the last image counts as class {target} for k-NN.",
         name="06_walk",
     )
 
@@ -358,6 +361,7 @@ def show_search_time(sizes, knn, cnn):
     ax.axhline(cnn, color=plotting.COLOURS[1], label="CNN: whole step")
     ax.set(xlabel="training images in the index", ylabel="milliseconds for 100 noise images")
     ax.set_ylim(0)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.set_title("The search pays for every training image, the CNN for none")
     ax.legend(frameon=False)
     plotting.show(
