@@ -30,7 +30,7 @@ NETWORKS: dict[str, Network] = {
 count = Exercise(
     "01-1",
     points=1,
-    lesson="The second layer has 58 times the weights of the first: it reads 32 channels.",
+    lesson="The second layer has 58 times the parameters of the first: 32 channels, twice the filters.",
     hint=(
         "Take one filter. How many numbers does it multiply at one place, and what does it add?",
         "Count the weights of a filter over all channels, add its bias, then count the filters.",
@@ -678,7 +678,7 @@ def show_augmentation(originals, altered):
         plotting.digit_table(
             np.stack([originals, *altered]),
             row_labels=["original", *epochs],
-            title="The augmentation makes other digits of the same class",
+            title="The augmentation alters copies of each digit",
         ),
         "A row of digits, and below it rows of altered copies: slightly turned, moved, zoomed and "
         "slanted, all still of the same class.",

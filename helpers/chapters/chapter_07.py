@@ -261,7 +261,7 @@ def show_matrices(tables):
         _mosaic(ax, images, range(10), range(10), framed=range(10))
         ax.set(xlabel="target class", title=name)
     axes[0, 0].set_ylabel("real source (orange frame)")
-    title = "Ten real digits, each on its way to the nine others, on two networks"
+    title = "Ten real digits, each turned into the nine others, on two networks"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     plotting.show(
         figure,
@@ -452,7 +452,7 @@ def show_attacks(curves):
                 label=f"{kind}, {strength}",
             )
         ax.set(ylim=(0, 101), xlabel=f"radius of the attack ({norm})", ylabel="accuracy (%)")
-    axes[0, 0].legend(frameon=False, fontsize=9)
+    axes[0, 0].legend(frameon=False, fontsize=9, handlelength=3.5)
     axes[0, -1].set_ylabel("")
     figure.suptitle("More steps find more: three steps flatter a network", x=0.01, ha="left")
     plotting.show(
@@ -476,7 +476,7 @@ def show_saliency(digits, maps):
     figure = plotting.digit_table(
         np.stack([digits, *maps.values()]),
         ["digit", *maps],
-        title="Noise and attacks teach a network to look at strokes",
+        title="The robust map keeps to the strokes",
         signed=[False] + [True] * len(maps),
     )
     plotting.show(
