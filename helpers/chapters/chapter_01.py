@@ -30,7 +30,7 @@ NETWORKS: dict[str, Network] = {
 count = Exercise(
     "01-1",
     points=1,
-    lesson="The second layer has 58 times the parameters of the first: 32 channels, twice the filters.",
+    lesson="The second layer has 58 times the parameters: 32 channels to read, twice the filters.",
     hint=(
         "Take one filter. How many numbers does it multiply at one place, and what does it add?",
         "Count the weights of a filter over all channels, add its bias, then count the filters.",
