@@ -149,7 +149,7 @@ def test_reliability_dots_and_exact_whiskers_stand_where_the_table_says(shown, r
     diagonal = ax.lines[0]
     np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
     assert (ax.get_xscale(), ax.get_yscale()) == ("logit", "logit")
-    assert "7.0% too modest" in ax.get_title(loc="left") + ax.get_title()
+    assert "7.0 points too modest" in ax.get_title(loc="left") + ax.get_title()
 
 
 def test_a_reliability_table_above_one_by_a_rounding_error_is_drawn(shown, reliability):
@@ -314,10 +314,14 @@ def test_agreement_is_drawn_at_the_steps_it_was_measured_at(shown):
         assert title in ax.get_title(loc="left") + ax.get_title()
         for line, share in zip(ax.lines, shares.values(), strict=True):
             np.testing.assert_allclose(line.get_xdata(), [0, 25, 50])
-            np.testing.assert_allclose(line.get_ydata(), share)
+            np.testing.assert_allclose(line.get_ydata(), 100 * share)
+        ends = {judge: share[-1] for judge, share in shares.items()}
+        least = min(ends, key=ends.get)
+        said = f"Least convinced: {least}, {100 * ends[least]:.0f} %"
+        assert said in ax.get_title(loc="left") + ax.get_title()
     assert call.axes[0].get_legend() is None
     assert texts(call.axes[1].get_legend().get_texts()) == ["CNN", "MLP"]
-    assert call.axes[0].get_ylabel() == "agreement"
+    assert call.axes[0].get_ylabel() == "taken for their target (%)"
 
 
 def test_differences_are_after_minus_before_red_for_added_on_one_scale(shown):
@@ -352,7 +356,7 @@ def test_each_learning_rate_has_its_own_panel_and_a_title_that_says_what_came_ou
     runs[50].trace[::2], runs[50].trace[1::2] = 0.95, 0.2
     chapter_05.show_step_sizes(runs)
     (call,) = shown
-    words = ("too small", "right", "right", "too large")
+    words = ("p stays low", "p rises and stays", "p rises and stays", "p jumps")
     for ax, (rate, run), word in zip(call.axes, runs.items(), words, strict=True):
         np.testing.assert_array_equal([line.get_ydata() for line in ax.lines], run.trace.T)
         assert f"η = {rate:g}: {word}" in ax.get_title(loc="left") + ax.get_title()

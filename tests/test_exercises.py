@@ -229,7 +229,7 @@ def test_a_solution_with_one_thing_changed_is_wrong_or_does_the_same(name):
         ("02-2", lambda a, b: Fraction(solution("02-2")(a, b))),
         ("02-3", lambda a, b: np.array(solution("02-3")(a, b))),
         ("03-3", lambda images, labels, ks: int(solution("03-3")(images, labels, list(ks)))),
-        ("04-4", lambda m, right, share: right[m >= np.quantile(m, 1 - share)].mean()),
+        ("04-3", lambda m, right, share: right[m >= np.quantile(m, 1 - share)].mean()),
         ("05-1", lambda *a: np.asarray(solution("05-1")(*a))),
         ("05-3", lambda *a: np.array([solution("05-3")(*a)])),
         ("05-4", lambda x, g, rate: np.clip(x - rate * -g, 0, 1).tolist()),

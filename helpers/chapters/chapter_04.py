@@ -101,7 +101,7 @@ def _ece(m, correct, bins=15, gap=abs, total=np.dot, centre=False, below=2, fixe
 error.mistake(_is_positive)(lambda m, correct, bins=15: correct.mean() - m.mean())
 
 kept = Exercise(
-    "04-4",
+    "04-3",
     points=2,
     lesson="A network that may say “I do not know” makes fewer mistakes on the rest.",
     hint=(
@@ -186,7 +186,8 @@ def show_sharpened(cnn, lr, sharpened, power):
     power : float
     """
     title = f"LR, to the power {power:g}:\na peak for free"
-    figure = _histograms({"CNN": cnn, "LR": lr, title: sharpened})
+    as_one = f"CNN: {np.mean(cnn >= 0.99995):.0%} of the m(x)\nprint as 1.0000"
+    figure = _histograms({as_one: cnn, "LR": lr, title: sharpened})
     plotting.show(
         figure,
         "Three histograms of m(x). Logistic regression is spread; raised to a power it has the "
@@ -224,14 +225,15 @@ def show_reliability(tables, gaps):
     for ax, (name, table) in zip(axes.flat, tables.items(), strict=True):
         _reliability(ax, table)
         verdict = "too sure" if gaps[name] > 0 else "too modest"
-        ax.set_title(f"{name}: on average\n{abs(gaps[name]):.1%} {verdict}")
+        ax.set_title(f"{name}: on average\n{100 * abs(gaps[name]):.1f} points {verdict}")
         ax.label_outer()
     plotting.show(
         figure,
         "Four reliability diagrams, accuracy against confidence, on log-odds axes. From the middle "
-        "up, the CNN's dots lie below the diagonal: it is too sure. So is k-NN with unanimous "
-        "votes; with fewer votes it lies above. Logistic regression lies above the diagonal where "
-        "it is fairly sure, and below it where it is very sure. No model is exactly honest.",
+        "nearly to the end, the CNN's dots lie below the diagonal: it is too sure. So is k-NN with "
+        "unanimous votes; with fewer votes it lies above. Logistic regression lies above the "
+        "diagonal where it is fairly sure, and within chance of it where it is very sure. No model "
+        "is exactly honest.",
         name="04_reliability",
     )
 
@@ -273,12 +275,13 @@ def show_refusal(curves):
         kept = coverage >= 0.5
         left.plot(100 * coverage[kept], 100 * risk[kept], label=name)
         right.plot(100 * coverage[kept], 100 * risk[kept] / risk[-1], label=name)
-    left.set(title="The CNN has the least risk at every share", ylabel="mistakes among them (%)")
-    title = "Refusing takes the largest part of its risk away, too"
+    left.set(title="The CNN has the least risk at every share drawn")
+    left.set(ylabel="risk: mistakes among the images kept (%)")
+    title = "The CNN also loses the largest part of its risk"
     right.set(title=title, ylabel="risk (% of that without refusal)")
     left.legend()
     for ax in (left, right):
-        ax.set(xlabel="images kept, the surest first (%)", xlim=(49, 101))
+        ax.set(xlabel="coverage: images kept, the surest first (%)", xlim=(49, 101))
         ax.set_ylim(bottom=0)
     plotting.show(
         figure,
@@ -299,7 +302,7 @@ def show_active_learning(curves, labels):
         all orders began with the same images and the same first labels. At least two draws; the
         bands are 95 % intervals of the mean, by Student's t over the draws.
     labels : array of shape (n,)
-        How many labels had been bought.
+        How many labels were known.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.8))
     for colour, (name, accuracy) in zip(plotting.COLOURS, curves.items(), strict=False):
@@ -315,13 +318,13 @@ def show_active_learning(curves, labels):
     left.legend(title="images bought by")
     right.set(title="The lead over chance, draw by draw", ylabel="lead over chance (points)")
     for ax in (left, right):
-        ax.set(xlabel="labels bought")
+        ax.set(xlabel="labels known")
     plotting.show(
         figure,
-        "Two panels against the labels bought, each curve with a band. Left, the accuracy of three "
+        "Two panels against the labels known, each curve with a band. Left, the accuracy of three "
         "learners rises and flattens. Right, their lead over buying by chance: the learner that "
         "buys where its confidence is least is behind at first and ahead in the end; the one that "
-        "buys where the margin is least is ahead almost from the start.",
+        "buys where the margin is least is ahead soon.",
         name="04_active_learning",
     )
 

@@ -347,7 +347,7 @@ def show_stall(trajectories, target, epsilon):
     """
     figure, axes = _probability_and_slope(trajectories, target, "length of the gradient of p")
     axes[0].set_title("From noise p climbs, from a digit it stays")
-    axes[1].set_title("From a digit, the ground is flat everywhere")
+    axes[1].set_title("From this 6, the ground is flat")
     axes[1].axhline(epsilon, color="black", linestyle="--", linewidth=1)
     axes[1].annotate(
         "ε", (0.98, epsilon), xycoords=("axes fraction", "data"), ha="right", va="bottom"
@@ -444,7 +444,7 @@ def show_matrix(images):
         images.reshape(10, 10, *images.shape[1:]),
         list("0123456789"),
         list("0123456789"),
-        title="The network is certain of the class of every column",
+        title="The network takes each image for the class of its column",
         rows="real source image (orange frame)",
         columns="target class",
     )
@@ -526,19 +526,22 @@ def show_agreement(curves, max_steps):
     Parameters
     ----------
     curves : dict of str to dict of str to array of shape (n,), values in [0, 1]
-        For each kind of start, the title of its panel, and for each judge: the share at evenly
-        spaced steps.
+        For each kind of start, which opens the title of its panel, and for each judge: the share
+        at evenly spaced steps.
     max_steps : int
         Where the last one stands; the first stands at the start.
     """
     size = (4.75 * len(curves), 3.5)
     figure, axes = plt.subplots(1, len(curves), figsize=size, sharey=True, squeeze=False)
-    for ax, (title, shares) in zip(axes.flat, curves.items(), strict=True):
+    for ax, (start, judges) in zip(axes.flat, curves.items(), strict=True):
+        shares = {judge: 100 * np.asarray(values) for judge, values in judges.items()}
+        last, share = min(((judge, s[-1]) for judge, s in shares.items()), key=lambda end: end[1])
+        title = f"{start}. Least convinced: {last}, {share:.0f} %"
         steps = np.linspace(0, max_steps, len(next(iter(shares.values()))))
         plotting.lines(ax, steps, shares, "steps taken", "", title, label_at_end=False)
         if ax is not axes[0, -1]:
             ax.get_legend().remove()
-    axes[0, 0].set_ylabel("agreement")
+    axes[0, 0].set_ylabel("taken for their target (%)")
     plotting.show(
         figure,
         "Share of images taken for their target against the steps, from noise and from real "
@@ -584,7 +587,7 @@ def show_step_sizes(runs):
     ----------
     runs : dict of float to Inversion
         The learning rates, from the smallest to the largest, and what they led to. The titles say
-        what came out.
+        what p does.
     """
     size = (0.5 + 3 * len(runs), 3.2)
     figure, axes = plt.subplots(1, len(runs), figsize=size, sharey=True, squeeze=False)
@@ -601,11 +604,11 @@ def show_step_sizes(runs):
 
 
 def _verdict(trace, level=0.9):
-    """Say in two words what p does along the walks."""
+    """Say in a few words what p does along the walks."""
     late = trace[len(trace) // 2 :] >= level
     if np.mean(trace.max(axis=0) >= level) < 0.5:
-        return "too small"
-    return "right" if late.mean() > 0.9 else "too large"
+        return "p stays low"
+    return "p rises and stays" if late.mean() > 0.9 else "p jumps"
 
 
 def show_ten_starts(runs, target):
