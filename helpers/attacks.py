@@ -64,7 +64,8 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
         of one of its pixels.
     restarts : int, at least 1
         How often each image is attacked. The first attack starts from the image itself, every
-        further one from a random point of the ball. The result with the highest loss is kept.
+        further one from a random point of the ball. A result that fools the model is kept before
+        one that does not, and of two of a kind the one with the higher loss.
     seed : int
         Seed of the random points.
 
@@ -112,11 +113,18 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
         for _ in range(restarts - 1):
             start = clean + radius * _random_change(rng, clean.shape, norm)
             found = climb(loss, clean, radius, steps, norm, tf.clip_by_value(start, 0.0, 1.0))
-            higher = loss(found) > loss(best)
-            best = tf.where(higher[:, None, None, None], found, best)
+            better = _better(model, y[part], loss, found, best)
+            best = tf.where(better[:, None, None, None], found, best)
         return best.numpy()
 
     return np.concatenate([attacked(slice(i, i + BATCH)) for i in range(0, len(x), BATCH)])
+
+
+def _better(model, y, loss, found, best):
+    """Which images are attacked better: fooled before not fooled, then by the loss."""
+    # of three classes or more, a higher loss alone may be that of an image that is read right
+    fools = [tf.argmax(model(images), axis=1).numpy() != y for images in (found, best)]
+    return (fools[0] > fools[1]) | ((fools[0] == fools[1]) & (loss(found) > loss(best)))
 
 
 def _random_change(rng, shape, norm):

@@ -127,11 +127,12 @@ def implausibility(images, targets, dataset, *, nearest=100, samples=1000, seed=
     targets = validation.training_targets(targets, len(images), dataset)
     nearest = validation.whole_number(nearest, "nearest", 1)
     samples = validation.whole_number(samples, "samples", 1)
-    rng = np.random.default_rng(validation.seed(seed))
+    seed = validation.seed(seed)
     result = np.empty(len(images), np.float32)
     for cls in np.unique(targets):
         places = np.flatnonzero(dataset.y_train == cls)
-        chosen = rng.permutation(places)[:samples]
+        # a class's own generator: the other targets of a batch change nothing
+        chosen = np.random.default_rng([seed, cls]).permutation(places)[:samples]
         own = targets == cls
         apart = dissimilarity(images[own], dataset.x_train[chosen])
         result[own] = np.sort(apart, axis=1)[:, :nearest].mean(axis=1)
@@ -283,7 +284,7 @@ def scores(start, images, targets, model, dataset, samples=None):
     dict of str to float
         ``validity``: share that the model takes for their target. ``proximity``: mean sum of the
         absolute changes of all pixels (L1). ``sparsity``: mean share of the pixels that changed by
-        0.01 or less, more than which a screen with 256 grays shows. ``implausibility`` and
+        0.01 or less, which is about two of 256 grays. ``implausibility`` and
         ``unfaithfulness``: the means of the functions of these names.
 
     Raises
@@ -314,7 +315,7 @@ def scores(start, images, targets, model, dataset, samples=None):
     if len(start) != len(images):
         raise ValueError(f"start must have {len(images)} images, as images has, not {len(start)}")
     targets = validation.training_targets(targets, len(images), dataset)
-    p = validation.outputs(model, images[:1], classes_from=targets.max() + 1)
+    validation.outputs(model, images[:1], classes_from=targets.max() + 1)
     p = models.predict(model, images)
     change = np.abs(images - start)
     measured = {

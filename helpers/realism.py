@@ -334,6 +334,9 @@ def diversity(images, targets, dataset):
         own = images[targets == cls]
         if len(own) < 2:
             raise ValueError(f"targets must have two images or more each; {cls} has one")
+        there = int(np.sum(dataset.y_test == cls))
+        if there < len(own):  # repeated ones would make the drawn images look more different
+            raise ValueError(f"targets must have as many test images each; {cls} has {there}")
         real = real_digits(dataset, np.full(len(own), cls))
         apart, real_apart = _mean_distance(own), _mean_distance(real)
         if real_apart == 0:

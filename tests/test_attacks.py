@@ -219,3 +219,17 @@ def test_what_cannot_be_attacked_is_named(linear_model, digits, changed, message
 def test_images_of_another_shape_than_the_networks_are_named(digits):
     with pytest.raises(ValueError, match=r"x must have shape \(n, 28, 28, 1\)"):
         fgsm_attack(models.build_cnn(), np.zeros((40, 14, 14, 1)), digits[1], 0.1)
+
+
+def test_what_one_start_fools_stays_fooled():
+    """Of three classes, a random start may find a higher loss where the image is read right."""
+
+    def model(x):
+        x = tf.reshape(x, (-1, 1))
+        a, b = tf.nn.relu(x - 0.5), tf.nn.relu(0.5 - x)
+        return tf.concat([0.6 - 1.5 * a - 2 * b, 0.4 + 1.5 * a - b, 3 * b], axis=1)
+
+    x = np.full((1, 1, 1, 1), 0.505, np.float32)
+    for restarts in (1, 10):
+        fooled = pgd_attack(model, x, [0], 0.1, 5, "linf", restarts=restarts)
+        assert np.argmax(model(fooled)) != 0

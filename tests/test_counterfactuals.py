@@ -107,3 +107,13 @@ def test_counterfactuals_are_scored_by_what_changed_and_by_what_the_model_sees(h
     )
     other = counterfactuals.scores(threes, changed, 4, perfect, half_sample)
     assert other["validity"] == 0 and "unfaithfulness" not in other
+
+
+def test_an_image_scores_the_same_beside_other_targets(half_sample, threes):
+    how = {"nearest": 10, "samples": 50}
+    both = counterfactuals.implausibility(threes[:2], [3, 0], half_sample, **how)
+    alone = [
+        counterfactuals.implausibility(threes[:1], 3, half_sample, **how),
+        counterfactuals.implausibility(threes[1:2], 0, half_sample, **how),
+    ]
+    assert np.allclose(both, np.concatenate(alone), rtol=1e-6)

@@ -213,3 +213,12 @@ def test_the_radius_of_twins_is_the_median_distance_to_the_nearest_of_the_class(
     apart[np.arange(len(apart)), np.arange(len(apart))] = np.inf
     expected = np.median(apart.min(axis=1))
     assert realism._twin_radius(half_sample, 3) == pytest.approx(expected, rel=1e-3)
+
+
+def test_diversity_needs_as_many_real_digits(half_sample):
+    few = np.concatenate([np.flatnonzero(half_sample.y_test == c)[:2] for c in range(10)])
+    small = dataclasses.replace(
+        half_sample, x_test=half_sample.x_test[few], y_test=half_sample.y_test[few]
+    )
+    with pytest.raises(ValueError, match="as many test images each; 3 has 2"):
+        realism.diversity(half_sample.x_train[:5], np.full(5, 3), small)

@@ -183,7 +183,8 @@ def set_clock(before, found, total):
     plan = next(filter(None, (_plan(item.text) for item in before.items)), [])
     if None in stated and len(plan) == len(on_clock):
         stated = plan
-    if exact := None not in stated:
+    agrees = not stated or not total or None in stated or sum(stated) == total
+    if exact := None not in stated and agrees:
         ends = [sum(stated[: place + 1]) for place in range(len(stated))]
     elif total:
         # a section without code takes about as long as a cell: somebody reads it out
