@@ -494,10 +494,12 @@ def test_paired_tests_count_only_what_one_of_two_gets_right():
 
 
 def test_components_show_accuracy_and_contrast(the_figure):
-    table = pd.DataFrame({"accuracy (%)": [50, 96], "nearest / mean": [0.1, 0.4]}, index=[2, 784])
-    chapter_03.show_components(table, 784)
+    right = {2: np.arange(100) < 50, 784: np.arange(100) < 96}
+    chapter_03.show_components(right, {2: 0.1, 784: 0.4})
     accuracy, contrast = the_figure().axes
-    assert list(accuracy.lines[0].get_ydata()) == [50, 96]
+    assert np.allclose(accuracy.lines[0].get_ydata(), [50, 96])
+    corners = accuracy.collections[0].get_paths()[0].vertices[:, 1]
+    assert np.isclose(corners.max(), 100 * chapter_03.interval(right[784])[1])
     assert list(contrast.lines[0].get_ydata()) == [0.1, 0.4]
     assert contrast.get_ylim()[0] == 0
 
@@ -543,11 +545,12 @@ def test_costs_are_drawn_as_errors_with_the_most_accurate_model_on_top(the_figur
     costs.note("k-NN", 100, 0, lambda images: np.arange(100) >= 97, 188e6)
     costs.note("CNN", 50, 7.0, lambda images: np.arange(100) >= 99, 0.9e6)
     table = costs.table({"CNN": "99"}, arrays=["CNN"])
-    chapter_03.show_costs(table)
+    chapter_03.show_costs(table, estimated=["CNN"])
     error, seconds, milliseconds, memory = the_figure().axes
     assert np.allclose(error.lines[0].get_xdata(), [1, 3])
     assert seconds.lines[0].get_xdata()[0] == 7
     assert np.isnan(seconds.lines[0].get_xdata()[1])
+    assert {text.get_text() for text in seconds.texts} == {"none", "estimate"}
     assert (milliseconds.lines[0].get_xdata() > 0).all()
     assert np.allclose(memory.lines[0].get_xdata(), [0.9, 188])
     scales = [ax.get_xscale() for ax in (error, seconds, milliseconds, memory)]

@@ -246,7 +246,7 @@ def gains(truth, predicted):
 
     Returns
     -------
-    DataFrame, a row for each class: ``gets``, ``loses``, and ``gains``, their difference
+    DataFrame, a row for each class: ``gets``, ``loses``, and ``net``, their difference
 
     Examples
     --------
@@ -255,7 +255,7 @@ def gains(truth, predicted):
     """
     wrong = predicted != truth
     got, lost = (np.bincount(labels[wrong], minlength=10) for labels in (predicted, truth))
-    return pd.DataFrame({"gets": got, "loses": lost, "gains": got - lost})
+    return pd.DataFrame({"gets": got, "loses": lost, "net": got - lost})
 
 
 # --- what a model costs, and what it learns from few images
@@ -367,6 +367,7 @@ def show_accuracy_over_k(right, best):
     ax.plot(best, chosen, "o", color=plotting.COLOURS[3], markersize=10)
     ax.annotate(f"k = {best}", (best, chosen), (6, 8), textcoords="offset points")
     ax.set(xlabel="k, the number of neighbours that vote", ylabel="accuracy, left out (%)")
+    ax.set_xticks([1, *range(5, max(ks) + 1, 5)])
     ax.set_title(f"On left-out training images, k = {best} has the best score")
     ax.legend(frameon=False)
     plotting.show(
@@ -442,40 +443,47 @@ def show_shuffled(images, shuffled):
     images, shuffled : arrays of shape (n, h, w, 1), values in [0, 1]
     """
     plotting.show(
-        plotting.digit_table(np.stack([images, shuffled]), ["as drawn ", "shuffled "]),
+        plotting.digit_table(
+            np.stack([images, shuffled]),
+            ["as drawn ", "shuffled "],
+            title="The same pixels, in another order",
+        ),
         "A row of digits, and below them the same pixels in another order: noise.",
     )
 
 
-def show_components(table, pixels):
+def show_components(right, share):
     """Show the accuracy of k-NN and the contrast of its distances over principal components.
 
     Parameters
     ----------
-    table : DataFrame; a row for each number of components
-        With the columns ``accuracy (%)`` and ``nearest / mean``, a share.
-    pixels : int
-        With as many components nothing is left out.
+    right : dict of int to bool array of shape (n,)
+        For each number of components, which of the left-out images are classified rightly.
+    share : dict of int to float
+        The distance to the nearest image, as a share of the mean distance.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
-    ticks = [2, 5, 10, 30, 100, 300, pixels]
-    for ax, column in zip(axes, table, strict=True):
-        ax.plot(table.index, table[column], marker="o")
-        ax.set(xscale="log", xlabel="principal components (log)", ylabel=column)
-        ax.set_xticks(ticks, ticks)
+    sizes = list(right)
+    low, high = 100 * np.transpose([interval(hits) for hits in right.values()])
+    axes[0].fill_between(sizes, low, high, alpha=0.2, label="95 % interval")
+    axes[0].plot(sizes, [100 * hits.mean() for hits in right.values()], marker="o")
+    axes[0].set(ylabel="accuracy, left out (%)", title="How many numbers does k-NN need?")
+    axes[0].legend(frameon=False, loc="lower right")
+    axes[1].plot(list(share), list(share.values()), marker="o")
+    axes[1].set(ylim=(0, None), ylabel="distance: nearest / mean", title="How near is the nearest?")
+    for ax in axes:
+        ax.set(xscale="log", xlabel="principal components (log)")
+        ax.set_xticks(sizes, sizes)
         ax.minorticks_off()
-    axes[1].set(ylim=(0, None), ylabel="distance: nearest / mean")
-    axes[0].set_title("How many numbers does k-NN need?")
-    axes[1].set_title("How near is the nearest?")
     plotting.show(
         figure,
-        "Two curves over the number of principal components. Left: the accuracy of k-NN rises "
-        "steeply, and then no longer. Right: the distance to the nearest image, as a share of the "
-        "mean distance, goes on rising.",
+        "Two curves over the number of principal components. Left: the accuracy of k-NN, with a "
+        "band, rises steeply, and then no longer. Right: the distance to the nearest image, as a "
+        "share of the mean distance, goes on rising.",
     )
 
 
-def show_costs(table):
+def show_costs(table, estimated=()):
     """Show error, training time, prediction time and memory of models, one row for each.
 
     Parameters
@@ -483,18 +491,34 @@ def show_costs(table):
     table : DataFrame; a row for each model, the most accurate first
         With the columns ``test accuracy (%)``, ``training (s)``, ``prediction (ms per image)``,
         ``memory (MB)``, and ``low`` and ``high``: the 95 % interval of the accuracy.
+    estimated : list of str
+        Models whose training time is no measured one: a hollow dot.
     """
     panels = {"test error (%)": 100 - table["test accuracy (%)"]}
     for what in ("training (s)", "prediction (ms per image)", "memory (MB)"):
-        panels[f"{what}, log"] = table[what].where(table[what] > 0)  # k-NN does not train
-    figure, axes = plt.subplots(1, 4, figsize=(11, 3), sharey=True)
+        panels[what.replace(" (", ", log\n(")] = table[what].where(table[what] > 0)
+    figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), sharey=True)
     for ax, (what, values) in zip(axes, panels.items(), strict=True):
-        ax.plot(values, table.index, "o", markersize=8)
-        ax.set(xscale="log" if "log" in what else "linear", xlabel=what)
+        ax.plot(values, table.index, "o", markersize=6)
         ax.margins(0.15)
-        ax.minorticks_off()
-    axes[0].hlines(table.index, 100 - table["high"], 100 - table["low"], linewidth=2)
+        ax.set(xlabel=what)
+        if "log" in what:
+            _log_axis(ax, values.min(), values.max())
+    axes[0].hlines(
+        table.index, 100 - table["high"], 100 - table["low"], linewidth=10, alpha=0.35, zorder=1
+    )
     axes[0].set_xlim(left=0)
+    seconds = panels["training, log\n(s)"]
+    for name in table.index:
+        if np.isnan(seconds[name]):  # k-NN does not train, and a log axis has no 0
+            middle = axes[1].get_yaxis_transform()
+            axes[1].text(0.5, name, "none", transform=middle, ha="center", va="center")
+        elif name in estimated:
+            axes[1].plot(
+                seconds[name], name, "o", markersize=6, markerfacecolor="white", color="C0"
+            )
+            beside = {"textcoords": "offset points", "ha": "right", "va": "center"}
+            axes[1].annotate("estimate", (seconds[name], name), (-8, 0), **beside)
     axes[0].invert_yaxis()  # the most accurate model on top
     figure.suptitle("Left is better in each panel", x=0.01, ha="left")
     plotting.show(
@@ -504,6 +528,22 @@ def show_costs(table):
         "training time and far more memory.",
         name="03_costs",
     )
+
+
+def _log_axis(ax, low, high):
+    """Give an axis a log scale from a tick below `low` to one above `high`, in plain numbers."""
+    ax.set_xscale("log")
+    first, last = np.floor(np.log10([low, high])).astype(int)
+    steps = (1, 3) if last - first < 2 else (1,)
+    ticks = [float(f"{step}e{power}") for power in range(first, last + 2) for step in steps]
+    while len(ticks) > 2 and ticks[1] <= low:
+        ticks.pop(0)
+    while len(ticks) > 2 and ticks[-2] >= high:
+        ticks.pop()
+    ticks = ticks[::2] if len(ticks) > 5 else ticks
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_xlim(min(low, ticks[0]) / 1.5, max(high, ticks[-1]) * 1.5)
+    ax.minorticks_off()
 
 
 def show_learning_curves(sizes, curves):
@@ -532,7 +572,7 @@ def show_learning_curves(sizes, curves):
     plotting.show(
         figure,
         "Test accuracy against the number of training images, a band over several draws for each "
-        "model. The network starts above the others; with shuffled pixels it does not. k-NN and "
-        "logistic regression start together, and k-NN ends above.",
+        "model. The network starts above the others; with shuffled pixels it does not. "
+        "Logistic regression starts above k-NN, and k-NN ends above it.",
         name="03_learning_curves",
     )
