@@ -304,8 +304,8 @@ def diversity(images, targets, dataset):
     Raises
     ------
     ValueError
-        For images of another shape or range, and for a target that has fewer than two images,
-        training images or different test images.
+        For images of another shape or range, and for a target that has fewer than two images or
+        training images, or fewer test images than images.
 
     Notes
     -----
@@ -330,10 +330,11 @@ def diversity(images, targets, dataset):
     images = validation.images(images, "images", shape)
     targets = validation.training_targets(targets, len(images), dataset)
     rows = {}
-    for cls in np.unique(targets):
+    classes, counts = np.unique(targets, return_counts=True)
+    if counts.min() < 2:
+        raise ValueError(f"targets must have two images or more each, unlike {classes[counts < 2]}")
+    for cls in classes:
         own = images[targets == cls]
-        if len(own) < 2:
-            raise ValueError(f"targets must have two images or more each; {cls} has one")
         there = int(np.sum(dataset.y_test == cls))
         if there < len(own):  # repeated ones would make the drawn images look more different
             raise ValueError(f"targets must have as many test images each; {cls} has {there}")
