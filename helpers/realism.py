@@ -332,7 +332,9 @@ def diversity(images, targets, dataset):
     rows = {}
     classes, counts = np.unique(targets, return_counts=True)
     if counts.min() < 2:
-        raise ValueError(f"targets must have two images or more each, unlike {classes[counts < 2]}")
+        raise ValueError(
+            f"targets must have two images or more each; {classes[counts < 2][0]} has one"
+        )
     for cls in classes:
         own = images[targets == cls]
         there = int(np.sum(dataset.y_test == cls))
