@@ -230,7 +230,7 @@ def grade_answer(name, function, hidden=False):
     for case in [case for case in exercise.cases if hidden or not case.hidden]:
         expected = exercise.outcome(case)  # first: its imports do not count for the time limit
         came, left = _in_time(lambda case=case: _call(case, function))
-        if isinstance(came, NotImplementedError):
+        if isinstance(came, NotImplementedError) and _is_its_own(came, function):
             return _unanswered(name)
         attempts.append((case, came, left))
         if first_wrong is None and not _same(came, expected, exercise.tolerance):
@@ -240,8 +240,10 @@ def grade_answer(name, function, hidden=False):
     if first_wrong is not None:
         case, came, _ = attempts[first_wrong]
         what = _difference(came, exercise.outcome(case), exercise.tolerance)
+        line = _line(came, function) if isinstance(came, BaseException) else ""
         advice = _advice(exercise, function, attempts, first_wrong)
-        return Grade("wrong", f"✗ {name}, {case.label}: {what}." + (advice and "\n  " + advice))
+        said = [f"✗ {name}, {case.label}: {what}.", line, advice]
+        return Grade("wrong", "\n  ".join(filter(None, said)))
     for forbidden in exercise.forbidden:
         if used := forbidden.words & _words(function):
             what = f"✗ {name}: the result is right, but `{min(used)}` is not allowed here."
@@ -274,10 +276,8 @@ def check(exercise, function):
     grade = _GRADES[exercise] = grade_answer(exercise, function)
     print(grade.message)
     if _is_older(exercise, function):
-        print(
-            f"  This is an older definition: the last run of the cell # ANSWER {exercise} did not "
-            "define this function."
-        )
+        name = function.__name__
+        print(f"  This is an older definition: the last run of its cell did not define `{name}`.")
 
 
 def progress():
@@ -371,7 +371,7 @@ def rows_sum_to_1(result):
 # --- calling a function that somebody else wrote
 
 
-class _TimeUp(BaseException):
+class _TimeUp(SystemExit):  # of which a thread that ends says nothing
     """Raised inside a function that does not return; ``except Exception`` does not catch it."""
 
 
@@ -405,18 +405,21 @@ def _in_time(call):
 
     # in this context, so that what the function prints appears below the same cell
     thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
+    late = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         thread.start()
         try:
             thread.join(LIMIT)
+            late = thread.is_alive()
         finally:  # when its time is up, and when a person interrupts the kernel
-            if thread.is_alive():
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeUp)
-                )
-                thread.join(1)
-    return result[0]
+            for _ in range(10):  # a bare `except:` in a loop may catch it, so raise it again
+                if thread.is_alive():
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeUp)
+                    )
+                    thread.join(0.1)
+    return (_TimeUp(), None) if late else result[0]
 
 
 def _words(function):
@@ -432,17 +435,25 @@ def _words(function):
 def _is_older(name, function):
     """Whether the answer cell has been run again since, without defining this function.
 
-    After a syntax error, or if the function was renamed, the older one is still there.
+    After a syntax error, or if the function was renamed, the older one is still there. The cell is
+    known by its first words; where a student deleted them, by what it was to define.
     """
     shell = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
     try:
         source = inspect.getsource(function).strip()
-    except (OSError, TypeError):
+        parameters = re.escape(", ".join(inspect.signature(function).parameters))
+    except (OSError, TypeError, ValueError):
         return False
-    cells = shell.user_ns.get("In", ()) if shell else ()
+    # as they were typed: In has a cell below %%time as one long string
+    cells = shell.history_manager.input_hist_raw if shell else ()
     defined = [number for number, cell in enumerate(cells) if source in cell]
     later = cells[defined[-1] + 1 :] if defined else ()
-    return any(cell.startswith(f"# ANSWER {name}\n") for cell in later)
+    again = rf"^# ANSWER {re.escape(name)}\b|^def {function.__name__}\b"
+    renamed = rf"^def \w+\({parameters}\):"
+    # the cell before the check's own: further back, the same parameters are those of others
+    return any(re.search(again, cell, re.M) for cell in later) or any(
+        re.search(renamed, cell, re.M) for cell in later[-2:-1]
+    )
 
 
 # --- comparing
@@ -491,7 +502,9 @@ def _advice(exercise, function, attempts, first_wrong):
     _, came, left = attempts[first_wrong]
     words = _words(function)
     if isinstance(came, _TimeUp):
-        return "Does a loop never end?"
+        return "Does a loop never end, or does it wait for something?"
+    if isinstance(came, NameError):
+        return ""  # a slip of the pen: its line says all
     if came is None and words and not words & {"return", "lambda"}:
         return "The function ends without a value: it needs a `return`."
     agreement = [_agreement(exercise, wrong, attempts) for wrong, _ in exercise.mistakes]
@@ -506,7 +519,7 @@ def _advice(exercise, function, attempts, first_wrong):
     if best > first_wrong:  # this mistake, and then another one
         return exercise.mistakes[agreement.index(best)][1]
     if isinstance(came, BaseException):
-        return _line(came, function)
+        return ""
     if came is None:
         return "The function ends without a value: it needs a `return`."
     if not _is_numbers(came):
@@ -547,9 +560,25 @@ def _holds(rule, came, arguments):
 
 def _line(error, function):
     """Show the line of the student's function, or cell, in which an error arose."""
-    file = getattr(getattr(function, "__code__", None), "co_filename", None)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    frames = [frame for frame in _frames(error) if frame.filename == _file(function)]
     return f"Line {frames[-1].lineno} of the cell: {frames[-1].line}" if frames else ""
+
+
+def _is_its_own(error, function):
+    """Whether a function raised an error itself, and nothing that it called.
+
+    A stub raises NotImplementedError, and so do Jupyter and TensorFlow at times.
+    """
+    return _frames(error)[-1].filename == _file(function)
+
+
+def _frames(error):
+    return traceback.extract_tb(error.__traceback__)
+
+
+def _file(function):
+    code = getattr(getattr(function, "func", function), "__code__", None)  # also of a partial
+    return getattr(code, "co_filename", None)
 
 
 def _difference(came, expected, tolerance):

@@ -88,7 +88,7 @@ def test_exercise(name):
         grade = grade_answer(name, wrong)
         assert (grade.state, grade.points) == ("wrong", 0), message
         assert grade.message.startswith(f"✗ {name}"), message
-        assert grade.message.partition("\n  ")[2] == message, f"{wrong}: {grade.message}"
+        assert grade.message.endswith(f"\n  {message}"), f"{wrong}: {grade.message}"
     messages = {message for _, message in exercise.wrong}
     assert {rule.message for rule in exercise.rules} <= messages, "a rule without an example"
 
@@ -307,6 +307,16 @@ def test_what_is_no_answer_yet(capsys):
     assert grade_answer("05-2", 3).message == "✗ 05-2: expected a function, got int."
 
 
+def test_what_a_called_function_has_not_implemented_is_an_answer():
+    def not_there():
+        raise NotImplementedError("no input here")
+
+    answer = run_cell("# ANSWER 01-1\ndef answer(k, c, f, ask):\n    return ask()\n")
+    grade = grade_answer("01-1", functools.partial(answer, ask=not_there))
+    assert grade.state == "wrong"
+    assert "NotImplementedError: no input here" in grade.message
+
+
 def test_an_unknown_mistake_shows_both_numbers_and_points_to_the_hint(capsys):
     assert check("01-1", lambda kernel, channels_in, filters: kernel + 5 * filters) is None
     assert capsys.readouterr().out == (
@@ -321,6 +331,25 @@ def test_an_exception_shows_the_line_of_the_cell():
         "✗ 01-2, ten equal logits, as in the text: the function raised NameError: name 'nq' is not "
         "defined. Did you mean: 'np'?.\n  Line 3 of the cell: return nq.exp(logits)"
     ).replace(". Did you mean: 'np'?", "")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_typo_is_no_mistake_in_the_subject(name):
+    answer = run_cell(
+        f"# ANSWER {name}\ndef answer(*arguments):\n    return nq.exp(arguments[0])\n"
+    )
+    *_, last = grade_answer(name, answer).message.split("\n  ")
+    assert last == "Line 3 of the cell: return nq.exp(arguments[0])"
+
+
+def test_a_mistake_that_raises_shows_its_line_too():
+    answer = run_cell(
+        "# ANSWER 01-2\ndef softmax(z):\n    return np.exp(z) / np.exp(z).sum(axis=1)\n"
+    )
+    assert grade_answer("01-2", answer).message.split("\n  ")[1:] == [
+        "Line 3 of the cell: return np.exp(z) / np.exp(z).sum(axis=1)",
+        "Shapes (n, 10) and (n,) do not fit: use keepdims=True for (n, 1).",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -358,8 +387,23 @@ def test_a_function_that_does_not_return_is_stopped(monkeypatch):
     before = threading.active_count()
     assert grade_answer("01-1", endless).message == (
         "✗ 01-1, the text's example: the function was stopped after 0.2 seconds.\n"
-        "  Does a loop never end?"
+        "  Does a loop never end, or does it wait for something?"
     )
+    assert threading.active_count() == before
+
+
+def test_a_bare_except_in_a_loop_does_not_keep_it_alive(monkeypatch):
+    def stubborn(*arguments):
+        for _ in range(3):
+            try:
+                while True:
+                    pass
+            except:  # noqa: E722
+                pass
+
+    monkeypatch.setattr(exercises, "LIMIT", 0.2)
+    before = threading.active_count()
+    assert "was stopped after 0.2 seconds" in grade_answer("01-1", stubborn).message
     assert threading.active_count() == before
 
 
@@ -418,17 +462,50 @@ def test_a_hint_says_more_each_time_it_is_asked(capsys, monkeypatch):
         assert capsys.readouterr().out == f"05-2, hint {number} of 3: {text}\n"
 
 
-def test_an_older_definition_is_named(capsys, monkeypatch):
-    cell = "# ANSWER 01-1\ndef conv_parameters(k, c, f):\n    return 7\n"
-    answer = run_cell(cell)
-    shell = types.SimpleNamespace(user_ns={"In": [cell]})
+OLDER = "# ANSWER 01-1\ndef conv_parameters(k, c, f):\n    return 7\n"
+NEWER = OLDER.replace("7", "8")
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """What the cells of a session hold that ran so far; the last is always the check's own."""
+    cells = []
+    shell = types.SimpleNamespace(history_manager=types.SimpleNamespace(input_hist_raw=cells))
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    return cells
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        NEWER.replace("f):", "f:"),
+        NEWER.replace("conv_parameters", "conv_params"),
+        "# mine\n" + NEWER.replace("f):", "f:"),
+        "%%time\n" + NEWER.replace("conv_parameters", "conv_params"),
+        NEWER.replace("# ANSWER 01-1\n", "").replace("f):", "f:"),
+        NEWER.replace("# ANSWER 01-1\n", "").replace("conv_parameters", "conv_params"),
+        "1 / 0\n" + NEWER,
+    ],
+)
+def test_an_older_definition_is_named(ran, newer, capsys):
+    answer = run_cell(OLDER)
+    ran += [OLDER, "# the check"]
     check("01-1", answer)
     assert "older" not in capsys.readouterr().out
-    shell.user_ns["In"].append("# ANSWER 01-1\ndef conv_parameters(k, c, f:\n    return 8\n")
+    ran += [newer, "# the check"]
     check("01-1", answer)
-    assert "This is an older definition" in capsys.readouterr().out
-    shell.user_ns["In"].append(cell.replace("# ANSWER 01-1", "# elsewhere"))
+    assert capsys.readouterr().out.endswith(
+        "  This is an older definition: the last run of its cell did not define "
+        "`conv_parameters`.\n"
+    )
+    ran += [OLDER, "# the check"]
+    check("01-1", answer)
+    assert "older" not in capsys.readouterr().out
+
+
+def test_a_function_that_a_student_wrote_aside_is_no_newer_definition(ran, capsys):
+    answer = run_cell(OLDER)
+    ran += [OLDER, "def mine(k, c, f):\n    return 1", "mine(1, 2, 3)", "# the check"]
     check("01-1", answer)
     assert "older" not in capsys.readouterr().out
 
