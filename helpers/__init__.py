@@ -12,6 +12,10 @@ import os
 import platform
 import sys
 
+# busy cores make OpenMP loops wait for each other by spinning: up to 100 times slower. Here and
+# not in `setup`, because OpenMP reads it when scikit-learn is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def unsupported():
     """One sentence that says why this computer cannot run the course, or None if it can.
@@ -61,14 +65,12 @@ def setup(seed=0):
     """
     if unsupported():
         raise RuntimeError(unsupported())
-    # busy cores make OpenMP loops wait for each other by spinning: up to 100 times slower
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from helpers import session
 
     session.set_seed(seed)
     ready = f"Ready: profile {session.profile()}, seed {session.seed()}"
     # what follows takes seconds: a setting that is wrong has been named by now
-    if session.interactive() and "tensorflow" not in sys.modules:
+    if session.interactive() and not session.in_notebook() and "tensorflow" not in sys.modules:
         print("Loading TensorFlow and Keras: this takes some seconds …", flush=True)
     from helpers import backend, plotting
 

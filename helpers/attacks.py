@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from helpers import validation
+from helpers import session, validation
 from helpers.backend import keras, tf
 
 NORMS = ("l2", "linf")
@@ -117,7 +117,12 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
             best = tf.where(better[:, None, None, None], found, best)
         return best.numpy()
 
-    return np.concatenate([attacked(slice(i, i + BATCH)) for i in range(0, len(x), BATCH)])
+    parts = []
+    with session.progress_bar(len(x), "attacking", delay=1) as bar:
+        for i in range(0, len(x), BATCH):
+            parts.append(attacked(slice(i, i + BATCH)))
+            bar.update(len(parts[-1]))
+    return np.concatenate(parts)
 
 
 def _better(model, y, loss, found, best):

@@ -32,6 +32,8 @@ def _stderr_to_nowhere():
 
 if session.keras_settings_fault():
     raise RuntimeError(session.keras_settings_fault())
+if session.interactive() and session.in_notebook() and "tensorflow" not in sys.modules:
+    print("Loading TensorFlow and Keras: this takes some seconds …", flush=True)
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _stderr_to_nowhere():

@@ -222,7 +222,12 @@ def predict(model, x):
     array([[0.75, 0.25]], dtype=float32)
     """
     x = validation.images_for(model, x, "x")
-    p = np.concatenate([np.asarray(model(x[i : i + 500])) for i in range(0, len(x), 500)])
+    parts = []
+    with session.progress_bar(len(x), "asking the model", delay=1) as bar:
+        for i in range(0, len(x), 500):
+            parts.append(np.asarray(model(x[i : i + 500])))
+            bar.update(len(x[i : i + 500]))
+    p = np.concatenate(parts)
     p = validation.probabilities(p, "the outputs of model")
     if len(p) != len(x):
         raise ValueError(f"model must return one row for each of {len(x)} images, not {len(p)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.decomposition import PCA
 
-from helpers import validation
+from helpers import session, validation
 from helpers.trajectory import Inversion, check_settings, record
 
 METHODS = ("votes", "soft")
@@ -52,11 +52,12 @@ class NeighbourIndex:
         self._squares = _squares(self._flat)
         self._pca = None
         if len(self) >= FILTER_FROM and self._flat.shape[1] > COMPONENTS:
-            some = self._flat[:: len(self) // 5000]
-            self._pca = PCA(COMPONENTS, svd_solver="covariance_eigh").fit(some)
-            reduced = self._reduce(self._flat)
-            ones = np.ones(len(self), np.float32)
-            self._table = np.vstack([-2 * reduced.T, ones, _squares(reduced)])
+            with session.clock("sorting the images for the search"):
+                some = self._flat[:: len(self) // 5000]
+                self._pca = PCA(COMPONENTS, svd_solver="covariance_eigh").fit(some)
+                reduced = self._reduce(self._flat)
+                ones = np.ones(len(self), np.float32)
+                self._table = np.vstack([-2 * reduced.T, ones, _squares(reduced)])
 
     def __len__(self):
         """Return the number of images."""
@@ -120,7 +121,11 @@ class NeighbourIndex:
         queries = validation.images(queries, "queries", self.images.shape[1:])
         k = validation.whole_number(k, "k", 1, len(self))
         flat = queries.reshape(len(queries), -1)
-        batches = [self._search(flat[i : i + BATCH], k) for i in range(0, len(flat), BATCH)]
+        batches = []
+        with session.progress_bar(len(flat), "searching neighbours", delay=1) as bar:
+            for i in range(0, len(flat), BATCH):
+                batches.append(self._search(flat[i : i + BATCH], k))
+                bar.update(len(flat[i : i + BATCH]))
         distances, indices = zip(*batches, strict=True)
         return np.concatenate(distances), np.concatenate(indices)
 

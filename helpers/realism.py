@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
-from helpers import models, validation
+from helpers import models, session, validation
 from helpers.inversion import noise
 from helpers.neighbours import NeighbourIndex, pseudo_probability
 
@@ -180,7 +180,12 @@ def trust_scores(images, targets, dataset):
     targets = validation.training_targets(targets, len(images), dataset)
     index, _ = _reference(dataset)
     classes = np.unique(dataset.y_train)
-    nearest = np.column_stack([index.of_class(c)[0].search(images, 1)[0] for c in classes])
+    nearest = []
+    with session.progress_bar(len(classes), "searching each class", delay=1) as bar:
+        for c in classes:
+            nearest.append(index.of_class(c)[0].search(images, 1)[0])
+            bar.update()
+    nearest = np.column_stack(nearest)
     own = classes == targets[:, None]
     distances = nearest[own]
     others = np.where(own, np.inf, nearest).min(axis=1)
@@ -421,10 +426,12 @@ def _reference(dataset):
     index = NeighbourIndex(dataset.x_train, dataset.y_train)
     flat = index.images.reshape(len(index), -1)
     parts = {c: flat[index.labels == c] for c in np.unique(index.labels)} | {"all": flat}
-    autoencoders = {
-        name: PCA(min(COMPONENTS, *part.shape), svd_solver="covariance_eigh").fit(part)
-        for name, part in parts.items()
-    }
+    autoencoders = {}
+    with session.progress_bar(2 * len(flat), "fitting autoencoders", delay=1) as bar:
+        for name, part in parts.items():
+            size = min(COMPONENTS, *part.shape)
+            autoencoders[name] = PCA(size, svd_solver="covariance_eigh").fit(part)
+            bar.update(len(part))
     return index, autoencoders
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import json
 import operator
 import os
 import sys
+import threading
+import weakref
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,6 +20,7 @@ BAR_WIDTH = 72  # characters: a notebook on a projector is not wide
 
 _seed = 0
 _fallen_back = False
+_bars = weakref.WeakSet()  # a bar that is closed counts as disabled
 
 
 def profile():
@@ -174,11 +179,12 @@ def interactive():
     return not (os.environ.get("PYTEST_CURRENT_TEST") or os.environ.get("COURSE_RUN"))
 
 
-def progress_bar(total, description, show=True):
+def progress_bar(total, description, show=True, delay=0):
     """Make a tqdm bar that leaves nothing behind; invisible unless a person is watching.
 
     It says what, how far, and how long yet: ``training: 45 % |████    | about 12 s left``. In a
-    notebook it is written to stdout, because JupyterLab shows stderr on red, as an error.
+    notebook it is written to stdout, because JupyterLab shows stderr on red, as an error. Inside
+    another bar there is none: two lines would push each other away.
 
     Parameters
     ----------
@@ -186,12 +192,64 @@ def progress_bar(total, description, show=True):
     description : str
     show : bool
         False makes it invisible in any case.
+    delay : float
+        Seconds before it is shown: what often takes no time needs no bar.
 
     Examples
     --------
     >>> with progress_bar(3, "epochs") as bar:
     ...     bar.update()
     """
+    return _bar(
+        total,
+        description,
+        show,
+        delay,
+        colour=BAR_COLOUR,
+        bar_format="{desc}: {percentage:3.0f} % |{bar}| {left}{postfix}",
+    )
+
+
+@contextlib.contextmanager
+def clock(description, show=True, delay=1):
+    """Say that something goes on, and for how long; nobody can know how far it is.
+
+    For a call that reports nothing, as the fit of another library: ``fitting: 7 s so far``. Like
+    `progress_bar` it leaves nothing behind, and is invisible unless a person is watching.
+
+    Parameters
+    ----------
+    description, show, delay :
+        As in `progress_bar`.
+
+    Examples
+    --------
+    >>> with clock("adding"):
+    ...     1 + 1
+    2
+    """
+    bar = _bar(None, description, show, delay, bar_format="{desc}: {elapsed_s:.0f} s so far")
+    ended = threading.Event()
+
+    def tick():
+        while not ended.wait(1):
+            bar.update()
+
+    with bar:
+        if bar.disable:
+            yield
+            return
+        # in this context, so that it is written below the cell that runs
+        ticking = threading.Thread(target=contextvars.copy_context().run, args=(tick,), daemon=True)
+        ticking.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            ticking.join()
+
+
+def _bar(total, description, show, delay, **layout):
     # not tqdm.auto, which prints a warning where ipywidgets is missing
     from tqdm import tqdm
 
@@ -202,18 +260,21 @@ def progress_bar(total, description, show=True):
             seconds = None
             if found["n"] and found["total"] and found["elapsed"]:
                 seconds = found["elapsed"] * (found["total"] - found["n"]) / found["n"]
-            return {**found, "left": time_left(seconds)}
+            return {**found, "left": time_left(seconds), "elapsed_s": found["elapsed"]}
 
-    return Bar(
+    inside = any(not bar.disable for bar in _bars)
+    bar = Bar(
         total=total,
         desc=description,
         leave=False,
-        disable=not (show and interactive()),
+        delay=delay,
+        disable=inside or not (show and interactive()),
         file=sys.stdout if in_notebook() else sys.stderr,
         ncols=BAR_WIDTH,
-        colour=BAR_COLOUR,
-        bar_format="{desc}: {percentage:3.0f} % |{bar}| {left}{postfix}",
+        **layout,
     )
+    _bars.add(bar)
+    return bar
 
 
 def time_left(seconds):

@@ -21,7 +21,7 @@ ROOMS = {
     "exercises": ["session"],
     "plotting": ["session"],
     "__init__": ["session", "backend", "plotting"],
-    "attacks": ["backend", "validation"],
+    "attacks": ["session", "backend", "validation"],
     "checkpoints": ["session", "backend", "validation"],
     "training": ["session", "backend", "validation", "attacks"],
     "models": ["session", "backend", "validation", "data", "checkpoints", "training"],

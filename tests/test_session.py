@@ -148,6 +148,84 @@ def test_a_bar_says_what_how_far_and_how_long_yet():
     assert all(len(re.sub(r"\x1b\[[0-9;]*m", "", text)) <= session.BAR_WIDTH for text in shown)
 
 
+def test_a_bar_inside_another_bar_and_one_for_a_moment_are_not_shown():
+    code = (
+        "from helpers import session\n"
+        "with session.progress_bar(2, 'outer') as outer:\n"
+        "    with session.progress_bar(2, 'inner') as inner:\n"
+        "        print(outer.disable, inner.disable)\n"
+        "with session.progress_bar(2, 'moment', delay=1) as bar:\n"
+        "    bar.update()"
+    )
+    done = run_python(code)
+    assert done.stdout == "False True\n"
+    assert "outer" in done.stderr
+    assert "inner" not in done.stderr and "moment" not in done.stderr
+
+
+def test_a_clock_ticks_while_a_call_reports_nothing_and_leaves_nothing_behind():
+    code = (
+        "import time\n"
+        "from helpers import session\n"
+        "with session.clock('fitting'):\n"
+        "    time.sleep(2.6)\n"
+        "with session.clock('adding'):\n"
+        "    1 + 1"
+    )
+    shown = run_python(code).stderr
+    assert [int(s) for s in re.findall(r"fitting: (\d) s so far", shown)] == [1, 2]
+    assert shown.split("\n")[-1].strip() == "" and "adding" not in shown
+    assert run_python(code, COURSE_RUN="1").stderr == ""
+
+
+def test_a_clock_passes_on_what_went_wrong():
+    with pytest.raises(ValueError, match="mine"), session.clock("fitting"):
+        raise ValueError("mine")
+
+
+def test_long_work_of_the_library_has_a_bar(monkeypatch):
+    from helpers import attacks, models, neighbours, realism
+    from helpers.backend import tf
+    from helpers.inversion import noise
+
+    class Two:
+        task, class_names = "classification", ("0", "1")
+        x_train, y_train = noise(600, seed=0, shape=(4, 4, 1)), np.arange(600) % 2
+        x_test, y_test = x_train, y_train
+
+    def model(x):
+        return tf.nn.softmax(tf.reshape(x, (-1, 16))[:, :2])
+
+    bars = []
+    make = session.progress_bar
+
+    def watched(total, *arguments, **settings):
+        bar = make(total, *arguments, **settings)
+        update = bar.update
+        bars.append([total, 0])
+        place = len(bars) - 1
+
+        def count(n=1):
+            bars[place][1] += n
+            return update(n)
+
+        bar.update = count
+        return bar
+
+    monkeypatch.setattr(session, "progress_bar", watched)
+    realism._reference.cache_clear()
+    works = {
+        "predict": lambda: models.predict(model, Two.x_train),
+        "search": lambda: neighbours.NeighbourIndex(Two.x_train, Two.y_train).search(Two.x_test, 3),
+        "attack": lambda: attacks.pgd_attack(model, Two.x_train, Two.y_train, 0.1),
+        "trust": lambda: realism.trust_scores(Two.x_test, 0, Two),
+    }
+    for name, work in works.items():
+        bars.clear()
+        work()
+        assert bars and all(total == done for total, done in bars), name
+
+
 def test_a_bar_has_the_first_colour_of_the_figures():
     assert to_hex(plotting.COLOURS[0]) == session.BAR_COLOUR
 
@@ -216,6 +294,22 @@ def test_set_up_says_what_it_loads_where_a_person_watches():
     loading, *ready = run_python(code, COURSE_PROFILE="lite").stdout.splitlines()
     assert loading == "Loading TensorFlow and Keras: this takes some seconds …"
     assert [line[:6] for line in ready] == ["Ready:"] * 2  # the second time nothing is loaded
+
+
+def test_set_up_says_what_it_loads_before_its_imports_load_it(course, unwatched):
+    """A set-up cell imports `models`, and with it Keras, before it calls `helpers.setup`."""
+    path = course.save("01_a", "from helpers import models\nimport helpers; helpers.setup()")
+    notebook = notebooks.read(path)
+    unwatched()
+    run.execute(notebook, path, {"COURSE_RUN": "", "COURSE_PROFILE": "lite"})
+    loading, ready = notebook.cells[0].outputs[0].text.splitlines()
+    assert loading == "Loading TensorFlow and Keras: this takes some seconds …"
+    assert ready.startswith("Ready: profile lite")
+
+
+def test_waiting_threads_do_not_spin_in_a_notebook_that_imports_before_it_sets_up():
+    done = run_python("import helpers, os; print(os.environ['OMP_WAIT_POLICY'])")
+    assert done.stdout == "PASSIVE\n"
 
 
 BROKEN = {

@@ -7,7 +7,6 @@ Libraries that a user could pick instead of `invert` take part if they are insta
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 
@@ -34,7 +33,6 @@ def add_parser(commands):
 
 def main(arguments):
     """Print the lines of each measure that was asked for."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as helpers.setup() does
     print(f"This takes about {'one minute' if arguments.what else 'two minutes'} …", flush=True)
     dataset = data.load("mnist")
     parts = {"inversion": (inversion, peers), "search": (search,)}
