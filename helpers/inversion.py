@@ -27,7 +27,7 @@ def invert(
     blur_every=0,
     decay=0.0,
     keep_frames=0,
-    progress=False,
+    progress=True,
 ) -> Inversion:
     """Change images by gradient steps until a model gives the target class a high probability.
 
@@ -60,7 +60,7 @@ def invert(
     keep_frames : int
         How many images along the trajectory to keep; 0 for none, otherwise at least 2.
     progress : bool
-        Show a progress bar.
+        Show a progress bar where a person watches, and it takes longer than a second.
 
     Returns
     -------

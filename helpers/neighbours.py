@@ -307,7 +307,7 @@ def invert(
     temperature=10.0,
     keep_frames=0,
     seed=0,
-    progress=False,
+    progress=True,
 ) -> Inversion:
     """Change images until their nearest neighbours vote for the target class.
 

@@ -66,7 +66,7 @@ def check_settings(max_steps, learning_rate, stop_at, keep_frames, progress):
     validation.flag(progress, "progress")
 
 
-def record(step, start, targets, *, max_steps, stop_at=None, keep_frames=0, progress=False):
+def record(step, start, targets, *, max_steps, stop_at=None, keep_frames=0, progress=True):
     """Take steps until every image has stopped, and record the trajectory.
 
     Parameters
@@ -89,7 +89,7 @@ def record(step, start, targets, *, max_steps, stop_at=None, keep_frames=0, prog
     trace = np.empty((max_steps + 1, len(start)), np.float32)
     steps = np.zeros(len(start), np.int64)
     moving = np.arange(len(start))
-    with session.progress_bar(max_steps, "inverting", progress) as bar:
+    with session.progress_bar(max_steps, "inverting", progress, delay=1) as bar:
         for taken in range(max_steps + 1):
             p, after = step(x[moving], targets[moving], taken + 1)
             trace[taken] = trace[taken - 1]

@@ -1,10 +1,12 @@
+import types
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import convolve
 
-from helpers import inversion, models
+from helpers import inversion, models, neighbours, session, trajectory
 from helpers.backend import tf
 
 
@@ -251,6 +253,23 @@ def test_starts_have_the_asked_shape():
     assert inversion.noise(2, 0, shape).shape == inversion.near_black(2, 0, shape).shape
     assert np.allclose(inversion.near_black(2, 0, shape), inversion.noise(2, 0, shape) / 100)
     assert inversion.noise(2, 0).shape == (2, 28, 28, 1)
+
+
+@pytest.mark.parametrize("invert", [inversion.invert, neighbours.invert])
+def test_a_long_walk_has_a_bar_without_being_asked(invert, monkeypatch):
+    asked = []
+
+    def bar(total, description, show, delay):
+        asked.append((total, show, delay))
+        return session.progress_bar(total, description, show, delay)
+
+    monkeypatch.setattr(trajectory, "session", types.SimpleNamespace(progress_bar=bar))
+    start = np.full((1, 2, 2, 1), 0.5, np.float32)
+    index = neighbours.NeighbourIndex(np.eye(4).reshape(4, 2, 2, 1), np.arange(4) % 2)
+    known = index if invert is neighbours.invert else neighbours.soft_voter(index)
+    extra = {"k": 1} if invert is neighbours.invert else {}
+    invert(known, start, 1, max_steps=2, **extra)
+    assert asked == [(2, True, 1)]  # a short one shows nothing
 
 
 def test_inverting_prints_nothing(linear_model, capfd):
