@@ -22,10 +22,9 @@ from helpers.session import ROOT
 VERSION, LOCATE, READ_SAMPLE = importlib.metadata.version, data.locate, data.read_sample
 
 
-def save(name, source, minutes=2):
-    book = new_notebook(
-        cells=[new_code_cell(source)], metadata={"course": {"run_minutes": minutes}}
-    )
+def save(name, source, **measured):
+    about = {"course": {"run_minutes": 2, **measured}}
+    book = new_notebook(cells=[new_code_cell(source)], metadata=about)
     notebooks.write(book, notebooks.FOLDER / f"{name}.ipynb")
 
 
@@ -60,7 +59,7 @@ def test_a_healthy_computer_learns_its_own_minutes(healthy, capsys):
         assert words in printed
     for name in data.names():
         assert f"✓ {data.describe(name).title}: data/cache, verified" in printed
-    assert re.search(r"01_a +6\.0 min \(stated: 2\)", printed)
+    assert re.search(r"01_a +at most +6\.0 min \(stated: 2\)", printed)
 
 
 # --- what is missing: one line each, and the other checks go on
@@ -228,15 +227,15 @@ def test_what_is_missing_is_one_line_and_the_other_checks_go_on(healthy, tmp_pat
     assert re.match(f"✗ .*{advice}", line), line
     # the first check, the last that prints something, and the measurement
     assert lines[0].startswith("✓ Python") and "GB of disk are free" in lines[-4]
-    assert re.match(r"  01_a +6\.0 min", lines[-1])
+    assert re.match(r"  01_a +at most +6\.0 min", lines[-1])
 
 
 @pytest.mark.parametrize(
     ("profile", "reason", "expected"),
     [
-        ("full", "No answer from host.", r"1\.2 min on the small sample"),
-        ("full", None, r"6\.0 min \(stated: 2\)"),  # it will be downloaded
-        ("lite", None, r"1\.2 min on the small sample"),
+        ("full", "No answer from host.", r"at most +1\.2 min on the small sample"),
+        ("full", None, r"at most +6\.0 min \(stated: 2\)"),  # it will be downloaded
+        ("lite", None, r"at most +1\.2 min on the small sample"),
     ],
 )
 def test_with_the_sample_only_the_estimate_is_that_of_the_sample(
@@ -250,6 +249,19 @@ def test_with_the_sample_only_the_estimate_is_that_of_the_sample(
     main(["doctor"])
     assert re.search(f"^  01_a +{expected}$", capsys.readouterr().out, re.MULTILINE)
     assert asked == data.names()  # once each: it may take five seconds
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [("full", r"3\.5 min \(stated: 2\)"), ("lite", r"0\.6 min on the small sample")],
+)
+def test_an_estimate_is_of_what_was_measured_not_of_the_minutes_rounded_up(
+    healthy, capsys, profile, expected
+):
+    save("01_a", 'data.load("mnist")', run_seconds={"full": 70, "lite": 12})
+    healthy.setenv("COURSE_PROFILE", profile)
+    main(["doctor"])
+    assert re.search(f"^  01_a +{expected}$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_where_nothing_can_be_measured_the_reason_is_one_line(healthy, capsys):

@@ -24,7 +24,7 @@ GOOD, WARNING, MISSING = "✓", "!", "✗"
 # Images per second that `training_speed` measured on the computer that the stated minutes come
 # from: 2 cores of a virtual machine, Python 3.11, TensorFlow 2.21, November 2026.
 REFERENCE_SPEED = 6000.0
-SAMPLE_SECONDS = 25  # that a notebook may take on the sample, on that computer
+SAMPLE_SECONDS = 25  # that a notebook takes there at most on the sample, where it does not say
 
 MEMORY_NEEDED, MEMORY_WANTED = 2e9, 4e9  # bytes
 DISK_NEEDED = 1e9  # bytes: downloads, trained networks, executed copies
@@ -309,12 +309,19 @@ def minutes_here(speed, samples=()):
     factor = REFERENCE_SPEED / speed
     yield (
         f"Training runs at {speed:,.0f} images per second, {1 / factor:.1f} times the speed of the "
-        "computer that the stated minutes come from. A run here takes at most about:"
+        "computer that the stated minutes come from. A run here takes about:"
     )
     for path in notebooks.find(everything=True):
         notebook = notebooks.read(path)
-        stated = notebook.metadata.get("course", {}).get("run_minutes")
-        if notebooks.datasets(notebook) & set(samples):
-            yield f"  {path.stem:<24} {SAMPLE_SECONDS / 60 * factor:5.1f} min on the small sample"
+        about = notebook.metadata.get("course", {})
+        stated, measured = about.get("run_minutes"), about.get("run_seconds", {})
+        on_sample = bool(notebooks.datasets(notebook) & set(samples))
+        seconds = measured.get("lite" if on_sample else "full")
+        most = "" if seconds else "at most "
+        if on_sample:
+            seconds, remark = seconds or SAMPLE_SECONDS, "on the small sample"
         elif stated is not None:
-            yield f"  {path.stem:<24} {stated * factor:5.1f} min (stated: {stated})"
+            seconds, remark = seconds or 60 * stated, f"(stated: {stated})"
+        else:
+            continue
+        yield f"  {path.stem:<24} {most}{seconds / 60 * factor:5.1f} min {remark}"
