@@ -108,21 +108,21 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
         def loss(images):
             return keras.losses.sparse_categorical_crossentropy(y[part], model(images))
 
+        def walk(start=None):
+            return climb(loss, clean, radius, steps, norm, start, after_step=bar.update)
+
         clean = tf.constant(x[part])
-        best = climb(loss, clean, radius, steps, norm)
+        best = walk()
         for _ in range(restarts - 1):
             start = clean + radius * _random_change(rng, clean.shape, norm)
-            found = climb(loss, clean, radius, steps, norm, tf.clip_by_value(start, 0.0, 1.0))
+            found = walk(tf.clip_by_value(start, 0.0, 1.0))
             better = _better(model, y[part], loss, found, best)
             best = tf.where(better[:, None, None, None], found, best)
         return best.numpy()
 
-    parts = []
-    with session.progress_bar(len(x), "attacking", delay=1) as bar:
-        for i in range(0, len(x), BATCH):
-            parts.append(attacked(slice(i, i + BATCH)))
-            bar.update(len(parts[-1]))
-    return np.concatenate(parts)
+    parts = [slice(i, i + BATCH) for i in range(0, len(x), BATCH)]
+    with session.progress_bar(len(parts) * restarts * steps, "attacking", delay=1) as bar:
+        return np.concatenate([attacked(part) for part in parts])
 
 
 def _better(model, y, loss, found, best):
@@ -143,7 +143,7 @@ def _random_change(rng, shape, norm):
     return change * np.float32(scale)
 
 
-def climb(loss, x, radius, steps, norm, start=None):
+def climb(loss, x, radius, steps, norm, start=None, after_step=None):
     """Climb a loss by projected gradient steps: the attack on tensors, inside a training step too.
 
     Parameters
@@ -154,6 +154,7 @@ def climb(loss, x, radius, steps, norm, start=None):
     steps, norm : as in `pgd_attack`
     start : tensor of shape (n, h, w, c), values in [0, 1], optional
         Where the climb begins. Default: at x.
+    after_step : callable without arguments, optional
 
     Returns
     -------
@@ -171,6 +172,8 @@ def climb(loss, x, radius, steps, norm, start=None):
         # twice the step that would just reach the radius, so that it can go around corners
         change = moved - x + 2 * radius / steps * direction(gradient)
         moved = tf.clip_by_value(x + project(change, radius), 0.0, 1.0)
+        if after_step:
+            after_step()
     return moved
 
 

@@ -223,7 +223,7 @@ def predict(model, x):
     """
     x = validation.images_for(model, x, "x")
     parts = []
-    with session.progress_bar(len(x), "asking the model", delay=1) as bar:
+    with session.progress_bar(len(x), "asking the model", len(x) > 500, delay=1) as bar:
         for i in range(0, len(x), 500):
             parts.append(np.asarray(model(x[i : i + 500])))
             bar.update(len(x[i : i + 500]))

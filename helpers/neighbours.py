@@ -122,7 +122,9 @@ class NeighbourIndex:
         k = validation.whole_number(k, "k", 1, len(self))
         flat = queries.reshape(len(queries), -1)
         batches = []
-        with session.progress_bar(len(flat), "searching neighbours", delay=1) as bar:
+        with session.progress_bar(
+            len(flat), "searching neighbours", len(flat) > BATCH, delay=1
+        ) as bar:
             for i in range(0, len(flat), BATCH):
                 batches.append(self._search(flat[i : i + BATCH], k))
                 bar.update(len(flat[i : i + BATCH]))

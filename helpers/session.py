@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import json
 import operator
 import os
@@ -250,6 +251,23 @@ def clock(description, show=True, delay=1):
 
 
 def _bar(total, description, show, delay, **layout):
+    inside = any(not bar.disable for bar in _bars)
+    bar = _bar_class()(
+        total=total,
+        desc=description,
+        leave=False,
+        delay=delay,
+        disable=inside or not (show and interactive()),
+        file=sys.stdout if in_notebook() else sys.stderr,
+        ncols=BAR_WIDTH,
+        **layout,
+    )
+    _bars.add(bar)
+    return bar
+
+
+@functools.cache
+def _bar_class():
     # not tqdm.auto, which prints a warning where ipywidgets is missing
     from tqdm import tqdm
 
@@ -262,19 +280,7 @@ def _bar(total, description, show, delay, **layout):
                 seconds = found["elapsed"] * (found["total"] - found["n"]) / found["n"]
             return {**found, "left": time_left(seconds), "elapsed_s": found["elapsed"]}
 
-    inside = any(not bar.disable for bar in _bars)
-    bar = Bar(
-        total=total,
-        desc=description,
-        leave=False,
-        delay=delay,
-        disable=inside or not (show and interactive()),
-        file=sys.stdout if in_notebook() else sys.stderr,
-        ncols=BAR_WIDTH,
-        **layout,
-    )
-    _bars.add(bar)
-    return bar
+    return Bar
 
 
 def time_left(seconds):

@@ -133,7 +133,7 @@ def test_random_starts_fill_the_ball_of_their_norm(monkeypatch):
     """Climbing nowhere shows where the attacks begin."""
     starts = []
 
-    def nowhere(loss, x, radius, steps, norm, start=None):
+    def nowhere(loss, x, radius, steps, norm, start=None, after_step=None):
         starts.append(x if start is None else start)
         return x if start is None else start
 

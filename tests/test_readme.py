@@ -30,7 +30,8 @@ def test_the_map_states_the_minutes_of_every_notebook(path):
     minutes = notebooks.read(path).metadata["course"]
     row = next((line for line in README.splitlines() if f"/{path.name})" in line), None)
     assert row, f"README.md, section The notebooks, needs a row that links {path.name}"
-    assert f"| {minutes['minutes']} min | {minutes['run_minutes']} min |" in row
+    times = f"| {minutes['minutes']} min | {minutes['run_minutes']} min |"
+    assert times in row, f"its row in README.md must end in {times!r}, as its metadata say: {row}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
