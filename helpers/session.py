@@ -280,6 +280,13 @@ def _bar_class():
                 seconds = found["elapsed"] * (found["total"] - found["n"]) / found["n"]
             return {**found, "left": time_left(seconds), "elapsed_s": found["elapsed"]}
 
+        def close(self):
+            shown = not self.disable and self.last_print_t >= self.start_t + self.delay
+            super().close()
+            if shown and in_notebook():
+                # tqdm blanks what one sees; JupyterLab overwrites the colour's escape codes too
+                self.fp.write("\r" + " " * 2 * BAR_WIDTH + "\r")
+
     return Bar
 
 

@@ -252,6 +252,24 @@ def write_settings(folder, text):
     return {"KERAS_HOME": str(folder)}
 
 
+def test_a_bar_leaves_nothing_in_jupyterlab_which_overwrites_escape_codes_too(course, unwatched):
+    path = course.save(
+        "01_a",
+        "import time\nfrom helpers import session\n"
+        "with session.progress_bar(3, 'epochs') as bar:\n"
+        "    for _ in range(3):\n        time.sleep(0.2)\n        bar.update()",
+    )
+    notebook = notebooks.read(path)
+    unwatched()
+    run.execute(notebook, path, {"COURSE_RUN": ""})
+    (output,) = notebook.cells[0].outputs
+    assert "epochs" in output.text
+    line = []
+    for written in output.text.split("\r"):
+        line[: len(written)] = written
+    assert not "".join(line).strip()
+
+
 def test_set_up_prints_one_line_and_nothing_else(tmp_path):
     """Even where keras.json asks for another backend, layout and precision."""
     settings = {
