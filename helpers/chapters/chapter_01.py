@@ -53,13 +53,17 @@ _is_small = count.rule("The image's size does not enter: its places share the sa
 )
 
 
-@count.mistake("Each filter has one bias: add it.", biases=lambda f: 0)
-@count.mistake("One bias for the layer is too few: each filter has its own.", biases=lambda f: 1)
+MANY_BIASES = "A filter has one bias, however many channels it reads."
+
+
+@count.mistake("Each filter has one bias: add it.", biases=lambda c, f: 0)
+@count.mistake("One bias for the layer is too few: each filter has its own.", biases=lambda c, f: 1)
+@count.mistake(MANY_BIASES, biases=lambda c, f: c * f)
 @count.mistake("Right for one channel only: a filter of the second layer reads all 32.", reads=1)
 @count.mistake("A kernel of 3 covers 3 × 3 = 9 pixels, not 3.", power=1)
 @count.mistake(_is_small, places=729)
-def _parameters(k, c, f, biases=lambda f: f, reads=None, power=2, places=1):
-    return (k**power * (reads or c) * f + biases(f)) * places
+def _parameters(k, c, f, biases=lambda c, f: f, reads=None, power=2, places=1):
+    return (k**power * (reads or c) * f + biases(c, f)) * places
 
 
 LOGITS = np.log(np.arange(1, 31).reshape(3, 10))
@@ -77,11 +81,16 @@ soft.case("ten equal logits, as in the text", np.zeros((1, 10)))
 soft.case("3 images with small logits", LOGITS)
 soft.case("ten logits of 1,000, as in the text", np.full((1, 10), 1000.0))
 soft.case("one image near 0 and one near 1,000", LOGITS[:2] + np.array([[0], [1000]]))
-soft.case("logits from -900 to 900", np.linspace(-900, 900, 20).reshape(2, 10), hidden=True)
+soft.case("logits from -20,000 to 20,000", np.linspace(-2e4, 2e4, 20).reshape(2, 10))
+soft.case("100 images", np.random.default_rng(0).normal(0, 300, (100, 10)), hidden=True)
+
+
+# as they are imported in notebooks, and their functions
+OTHER_LIBRARIES = ["scipy", "special", "tf", "tensorflow", "keras", "layers", "ops", "torch", "jax"]
 
 
 @soft.right
-@soft.forbids("NumPy only: np.exp, max and sum do it.", "scipy", "special", "tf", "keras", "torch")
+@soft.forbids("NumPy only: np.exp, max and sum do it.", *OTHER_LIBRARIES)
 def _by_scipy(z):
     return special.softmax(z, axis=1)
 
@@ -91,7 +100,13 @@ _rows_sum_to_1 = soft.rule("Each row must sum to 1. Yours do not: sum along axis
 )
 
 
+NOT_LARGEST = "The others may lie far above the number that you subtract: take the row's largest."
+
+
 @soft.mistake("exp(1000) is infinite: first subtract the row's largest logit.", largest=lambda z: 0)
+@soft.mistake(NOT_LARGEST, largest=lambda z: z.mean(axis=1, keepdims=True))
+@soft.mistake(NOT_LARGEST, largest=lambda z: z.min(axis=1, keepdims=True))
+@soft.mistake(NOT_LARGEST, largest=lambda z: z[:, :1])
 @soft.mistake("One maximum for all: 0/0 in the first row. Each row needs its own.", largest=np.max)
 @soft.mistake("The largest of each image is meant: axis=1.", largest=lambda z: z.max(axis=0))
 @soft.mistake("Shapes (n, 10) and (n,) do not fit: use keepdims=True for (n, 1).", keepdims=False)
@@ -123,11 +138,15 @@ def _network(true, predicted, confidence, for_true=10):
 
 # the mistakes stand at 4, 7, 9, and at 1, 3, 5, 6
 TEN = _network(range(10), [0, 1, 2, 3, 9, 5, 6, 1, 8, 7], [95, 99, 97, 70, 60, 85, 97, 90, 75, 80])
-ANSWERS = [7, 3, 1, 6, 4, 8, 9, 9], [7, 2, 1, 0, 4, 1, 4, 9], [99, 60, 97, 90, 80, 75, 50, 95]
-EIGHT = _network(*ANSWERS, for_true=[0, 35, 0, 2, 0, 10, 30, 0])
+# the second surest mistake leads its true class by more than the surest
+ANSWERS = [7, 3, 1, 6, 4, 8, 9, 9], [7, 2, 1, 0, 4, 1, 4, 9], [99, 60, 97, 90, 80, 85, 50, 95]
+EIGHT = _network(*ANSWERS, for_true=[0, 35, 0, 9, 0, 1, 30, 0])
+_RNG = np.random.default_rng(0)
+FIFTY = _network(*_RNG.integers(0, 10, (2, 50)), 50 + _RNG.permutation(50), for_true=0)
 pick.case("the text's example", *TEN, 2)
 pick.case("8 images, n = 3", *EIGHT, 3)
 pick.case("8 images, n = 1", *EIGHT, 1)
+pick.case("50 images, n = 12", *FIFTY, 12)
 pick.case("the first 6 of them, n = 2", EIGHT[0][:6], EIGHT[1][:6], 2, hidden=True)
 
 
@@ -151,6 +170,9 @@ TRUE_CLASS = "You sort by p of the true class: confidence is p of the class that
 @pick.mistake("These are the least confident mistakes: the order must go down.", least=True)
 @pick.mistake(TURNED, keep=lambda places, n: places[n - 1 :: -1])
 @pick.mistake(TRUE_CLASS, key=lambda p, true: -p[true])
+@pick.mistake(
+    "Confidence is the largest p alone: subtract nothing.", key=lambda p, y: p.max() - p[y]
+)
 def _surest(
     p, y, n, among=_mistaken, key=lambda p, true: p.max(), least=False, keep=lambda a, n: a[:n]
 ):
@@ -178,14 +200,22 @@ table.case("4 images", np.array([9, 9, 0, 3]), np.array([4, 4, 0, 3]))
 table.case("100 images", *np.random.default_rng(0).integers(0, 10, (2, 100)), hidden=True)
 LOST = "A class that does not occur here is missing from your table: fix the size at 10 × 10."
 _has_ten_classes = table.rule(LOST)(lambda matrix: matrix.shape == (10, 10))
-_are_whole = table.rule("These are shares: give counts.")(lambda matrix: not np.any(matrix % 1))
+SHARES = "These are shares: give counts."
+_are_whole = table.rule(SHARES)(lambda matrix: not np.any(matrix % 1))
+
+_counts_all = table.rule("Each image adds 1: the numbers must add up to the number of images.")(
+    lambda matrix, y, predicted: matrix.sum() == len(y)
+)
 
 
 @table.right
 @table.mistake(_has_ten_classes, classes=None)
 @table.mistake(_are_whole, normalize="all")
+@table.mistake(SHARES, normalize="pred")
+@table.mistake(_counts_all, drop=1)
 @table.mistake("A pair that occurs twice was counted once: m[y, predicted] += 1 does so.", most=1)
-def _by_scikit_learn(y, predicted, classes=range(10), normalize=None, most=np.inf):
+def _by_scikit_learn(y, predicted, classes=range(10), normalize=None, most=np.inf, drop=0):
+    y, predicted = y[drop:], predicted[drop:]
     matrix = metrics.confusion_matrix(y, predicted, labels=classes, normalize=normalize)
     return np.minimum(matrix, most) if most < np.inf else matrix
 
