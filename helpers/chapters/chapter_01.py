@@ -373,13 +373,37 @@ def show_one_filter(image, edge, sums, kept, pooled):
     for (row, column), weight in np.ndenumerate(edge):
         colour = "white" if abs(weight) > weights / 2 else "black"
         axes[1].text(column, row, f"{weight:g}", ha="center", va="center", color=colour)
-    figure.suptitle("One filter finds one kind of edge, wherever it is", x=0.01, ha="left")
+    figure.suptitle("One filter looks for one pattern, wherever it is", x=0.01, ha="left")
     plotting.show(
         figure,
         "A digit, a filter of weights, and three pictures made from them. The convolution is "
-        "positive along the lower edges of the strokes and negative along the upper ones; ReLU "
-        "keeps the positive part; pooling keeps the same bright lines in a picture half as large.",
+        "positive where the digit is brighter under the positive weights than under the negative "
+        "ones, and negative where it is the other way round; ReLU keeps the positive part; pooling "
+        "keeps the same bright lines in a picture half as large.",
     )
+
+
+def adam_step(gradient, start, learning_rate):
+    """Make the step of Adam, as Keras takes it, for a path that begins at `start`.
+
+    Parameters
+    ----------
+    gradient : callable of weights (n,) that returns their gradient (n,)
+    start : array of shape (n,)
+    learning_rate : float
+
+    Returns
+    -------
+    callable of weights that returns the next weights; to be called at each point in turn
+    """
+    weights, adam = keras.Variable(start, dtype="float32"), keras.optimizers.Adam(learning_rate)
+
+    def step(w):
+        slopes = keras.ops.convert_to_tensor(gradient(w), "float32")
+        adam.apply([slopes], [weights])
+        return keras.ops.convert_to_numpy(weights).astype(float)
+
+    return step
 
 
 def show_descent(ink, is_one, loss, paths):
@@ -406,19 +430,27 @@ def show_descent(ink, is_one, loss, paths):
     surface = [[loss(np.array([first, second])) for first in grids[0]] for second in grids[1]]
     middle.contourf(*grids, np.log(surface), levels=20, cmap="cividis")
     colours = [plotting.COLOURS[place] for place in (1, 3, 2)]
+    leaps = False
     for (name, path), colour in zip(paths.items(), colours, strict=False):
         white = {"markeredgecolor": "white", "markeredgewidth": 0.4}
         middle.plot(*path.T, "o-", color=colour, markersize=4, linewidth=1.5, **white)
-        right.plot([loss(w) for w in path], color=colour, label=name)
+        losses = [loss(w) for w in path]
+        leaps |= losses[1] > losses[0]
+        right.plot(losses, color=colour, label=name)
     middle.set(xlabel="weight $w_1$", ylabel="weight $w_2$")
     middle.set_title("Paths down the loss (dark is low)")
     right.legend(frameon=False)
-    right.set(xlabel="step", ylabel="loss", title="One step can make it worse")
+    right.set(xlabel="step", ylabel="loss")
+    right.set_title("One step can make it worse" if leaps else "Every first step goes down")
     plotting.show(
         figure,
-        "Left: zeros and ones as two clouds of dots. Middle: the loss over two weights, and three "
-        "paths from the same start; small steps go straight, too large a first step leaps over the "
-        "valley. Right: the loss at each step falls, but for the leap.",
+        "Left: zeros and ones as two clouds of dots. Middle: the loss over two weights, and paths "
+        "from the same start. Right: the loss at each step. "
+        + (
+            "Small steps go straight; too large a first step leaps over the valley."
+            if leaps
+            else "Every first step goes down."
+        ),
     )
 
 
@@ -478,12 +510,14 @@ def show_first_epoch(reports, history):
         ax.plot(batches[-1], end, "o", markersize=8, label="validation, at the end")
         ax.legend(frameon=False)
         ax.set(xlabel="batch of the first epoch", ylabel=key)
-    axes[0].set_title("The reported accuracy lags behind")
+    lags = reports[-2]["accuracy"] < history["val_accuracy"][0]
+    axes[0].set_title(f"The reported accuracy {'lags behind' if lags else 'is not behind'}")
     axes[1].set_title("The loss starts at a guess among ten classes")
     plotting.show(
         figure,
-        "Accuracy and loss over the first epoch. Single batches improve fast; their mean so far, "
-        "which Keras reports, lags behind and ends worse than the validation data.",
+        "Accuracy and loss over the first epoch, of single batches, and their mean so far, which "
+        f"Keras reports: its accuracy ends {'below' if lags else 'no lower than'} that on the "
+        "validation data.",
     )
 
 
@@ -495,22 +529,23 @@ def show_overfitting(history):
     history : dict of str to list of shape (epochs,)
         With the keys of Keras: ``accuracy``, ``val_accuracy``, ``loss``, ``val_loss``.
     """
+    lowest = int(np.argmin(history["val_loss"]))
+    known, parts = history["accuracy"][-1] > 0.99, lowest < len(history["loss"]) - 1
     titles = {
-        "accuracy": "The training images are learned by heart",
-        "loss": "Overfitting: the two curves part",
+        "accuracy": f"The training images are {'' if known else 'not yet '}learned by heart",
+        "loss": "Overfitting: the two curves part" if parts else "The validation loss still falls",
     }
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
     epochs = np.arange(1, len(history["loss"]) + 1)
     for ax, (key, title) in zip(axes, titles.items(), strict=True):
         curves = {"training": history[key], "validation": history[f"val_{key}"]}
         plotting.lines(ax, epochs, curves, "epoch", key, title, label_at_end=False)
-    lowest = int(np.argmin(history["val_loss"]))
     axes[1].plot(epochs[lowest], history["val_loss"][lowest], "v", color="black", markersize=9)
     plotting.show(
         figure,
-        "Accuracy and loss over many epochs on few images. On the training images the loss falls "
-        "to zero; on the validation images it reaches its lowest point early, marked by a "
-        "triangle, and then rises.",
+        "Accuracy and loss after each epoch, on training and on validation images. A triangle "
+        "marks the lowest validation loss"
+        + ("; after it the loss of the validation images rises." if parts else ": the last one."),
         name="01_curves",
     )
 
@@ -532,7 +567,7 @@ def show_surest_mistakes(images, mistakes):
     )
 
 
-def show_sureness(imagined, found, confidence):
+def show_sureness(imagined, found, confidence, sure_from):
     """Show how many sure answers are wrong, and how sure the network is of all its mistakes.
 
     Parameters
@@ -543,13 +578,16 @@ def show_sureness(imagined, found, confidence):
         Mistakes that the network makes there.
     confidence : array of shape (n,), in [0, 1]
         The probability of each wrong answer.
+    sure_from : float
+        The probability from which an answer counts as sure.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3))
     edges = np.arange(0, max(imagined.max(), found) + 2) - 0.5
     left.hist(imagined, edges, color="0.7")
     left.axvline(found, color=plotting.COLOURS[1])
     left.annotate(f" found: {found}", (found, left.get_ylim()[1] * 0.9), color=plotting.COLOURS[1])
-    left.set(xlabel="mistakes among the answers with p ≥ 0.9", ylabel="draws", xlim=(0, None))
+    left.set(xlabel=f"mistakes among the answers with p ≥ {sure_from:g}", ylabel="draws")
+    left.set_xlim(0, None)
     left.margins(x=0.15)
     left.set_title("Gray: if the probabilities were honest")
     right.hist(confidence, np.linspace(0, 1, 21), color=plotting.COLOURS[0])
@@ -559,7 +597,7 @@ def show_sureness(imagined, found, confidence):
         figure,
         "Left: how many of the sure answers would be wrong if the probabilities were honest, over "
         "many draws, and a line where the network's own number lies. Right: the probabilities of "
-        "the network's wrong answers, from less than a half to nearly one.",
+        "all wrong answers of the network.",
     )
 
 
@@ -687,11 +725,12 @@ def show_learning_rates(recipes):
         ax.plot(learning_rates(recipe), label=name)
     ax.legend(frameon=False)
     ax.set(xlabel="step (one batch each)", ylabel="learning rate η")
-    ax.set_title("Two recipes end with small steps, and one of them starts with larger ones")
+    falling = sum(recipe.warmup_steps > 0 for recipe in recipes.values())
+    ax.set_title(f"The learning rate of {falling} of the {len(recipes)} recipes falls to 0")
     plotting.show(
         figure,
-        "The learning rates of three recipes: one stays constant; two rise in a short line and "
-        "fall to zero along a cosine, one of them from a higher peak.",
+        f"The learning rates of {len(recipes)} recipes. Some stay constant, the others rise in a "
+        "short line to their peak and fall to zero along a cosine.",
     )
 
 

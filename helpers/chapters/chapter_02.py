@@ -255,8 +255,9 @@ def show_shares(costs):
     axes[0].invert_yaxis()
     plotting.show(
         figure,
-        "Two bar charts over the layers. The dense layer holds most of the parameters. The second "
-        "convolution does most of the multiply-adds.",
+        "Two bar charts over the layers. "
+        + ". ".join(f"Of all {what}, most are in {costs[what].idxmax()}" for what in costs)
+        + ".",
     )
 
 
@@ -289,12 +290,13 @@ def show_verdicts(tables):
     words = ["− significantly worse", "no verdict", "+ significantly better"]
     patches = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     axes.flat[-1].legend(patches, words, loc="center", frameon=False)
-    title = "One pair of runs, one verdict; many another pair says something else"
+    mixed = sum(len(np.unique(table)) > 1 for name, table in tables.items())
+    title = f"Verdicts on pairs of runs: not all the same for {mixed} of {len(tables)} networks"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     plotting.show(
         figure,
-        "For the reference and each of its variants, a table of verdicts over all pairs of seeds. "
-        "Most tables hold more than one verdict: what one pair of runs says depends on the seeds.",
+        "For the reference and each of its variants, a table of verdicts over all pairs of seeds."
+        + " Most tables hold more than one verdict." * (2 * mixed > len(tables)),
         name="02_verdicts",
     )
 
@@ -321,10 +323,13 @@ def show_differences(difference, found):
         f"Different from the reference over {n_seeds} seeds, after correction: "
         f"{len(found)} of {n_variants}"
     )
+    low, high = stats.ttest_1samp(difference, 0).confidence_interval(0.95)
+    apart = np.any((low > 0) | (high < 0))
     plotting.show(
         figure,
         "For each variant the difference in accuracy to the reference: an interval over the seeds, "
-        "and one dot for each seed. The interval of no_conv2 lies below zero.",
+        f"and one dot for each seed. {'Some intervals lie' if apart else 'No interval lies'} apart "
+        "from zero.",
     )
 
 
@@ -381,10 +386,13 @@ def show_accuracy_against_cost(costs, accuracy):
         ax.margins(x=0.17, y=0.1)
         ax.set_title(f"Accuracy, and cost in {resource}")
     axes[0].set_ylabel("test accuracy (%)")
+    smallest = set(costs.loc[list(accuracy)].idxmin())
     plotting.show(
         figure,
         "Accuracy of the networks, one dot for each seed, against their parameters and against "
-        "their multiply-adds. The smallest network is not the one with the least work.",
+        "their multiply-adds."
+        + " The smallest network is not the one with the least work."
+        * (len(smallest) > 1),
         name="02_accuracy_cost",
     )
 
@@ -426,11 +434,12 @@ def show_times_wrong(counts):
     figure, ax = plt.subplots(figsize=(7, 3))
     ax.bar(range(1, len(counts) + 1), counts)
     ax.set(xlabel="number of reference runs that get the image wrong", ylabel="test images")
-    ax.set_title("Most images that some run gets wrong are right in another")
+    share = sum(counts[:-1]) / max(1, sum(counts))
+    ax.set_title(f"{share:.0%} of the images that some run gets wrong are right in another")
     plotting.show(
         figure,
-        "Test images by the number of reference runs that get them wrong. Many are wrong in only "
-        "one run or in a few: these are the images that another seed changes.",
+        "Test images by the number of reference runs that get them wrong. Those that are not wrong "
+        "in all of them are the images that another seed changes.",
     )
 
 
