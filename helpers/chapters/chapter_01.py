@@ -81,7 +81,9 @@ soft.case("ten equal logits, as in the text", np.zeros((1, 10)))
 soft.case("3 images with small logits", LOGITS)
 soft.case("ten logits of 1,000, as in the text", np.full((1, 10), 1000.0))
 soft.case("one image near 0 and one near 1,000", LOGITS[:2] + np.array([[0], [1000]]))
-soft.case("logits from -20,000 to 20,000", np.linspace(-2e4, 2e4, 20).reshape(2, 10))
+# the largest logit of the first row stands neither first nor last
+WIDE = np.roll(np.linspace(-2e4, 2e4, 20), 5).reshape(2, 10)
+soft.case("logits from -20,000 to 20,000", WIDE)
 soft.case("100 images", np.random.default_rng(0).normal(0, 300, (100, 10)), hidden=True)
 
 
