@@ -13,11 +13,29 @@ from helpers.course import notebooks, run
 # notebook -> (line in a code cell, line in its place, texts that no later output may hold)
 CHANGES = {
     "01": [
-        # (before, after, [texts])
+        (
+            "edge = np.array([[1, 1, 1], [0, 0, 0], [-1, -1, -1]])  # bright above, dark below",
+            "edge = np.ones((4, 4)) / 16",
+            ["lower edges"],
+        ),
+        ("rates = [10, 100]  # η: the next cell tries both", "rates = [5]", ["η = 10", "leap"]),
+        ("epochs = 25", "epochs = 3", ["rises"]),
+        ("sure_from = 0.9", "sure_from = 0.99", ["p ≥ 0.9:", "p ≥ 0.9 "]),
     ],
     #
     "02": [
-        #
+        (
+            "level = 0.05  # a p-value below it is called significant",
+            "level = 0.01",
+            ["p < 0.05", "below 0.05"],
+        ),
+        (
+            'pair = "reference", "no_dense"  # any two of the networks that were trained above',
+            'pair = "no_conv2", "half_filters"',
+            ["reference alone"],
+        ),
+        ("n_seeds = min(len(runs) for runs in stored.values())", "n_seeds = 5", ["8 seeds"]),
+        ("seed = 0  # on both sides of McNemar's test", "seed = 3", ["seed 0"]),
     ],
     #
     "03": [

@@ -138,6 +138,7 @@ def test_paths_are_drawn_on_the_surface_and_over_their_steps(the_figure):
     ink, is_one = np.array([[0.1, 0.8], [0.7, 0.2]]), np.array([False, True])
     chapter_01.show_descent(ink, is_one, loss, paths)
     left, middle, right = the_figure().axes
+    assert right.get_title(loc="left") == "Every first step goes down"
     assert [text.get_text() for text in left.texts] == ["0", "1"]
     assert [text.xy for text in left.texts] == [(0.1, 0.8), (0.7, 0.2)]
     for path, over, steps in zip(paths.values(), middle.lines, right.lines, strict=True):
@@ -145,6 +146,20 @@ def test_paths_are_drawn_on_the_surface_and_over_their_steps(the_figure):
         assert list(steps.get_ydata()) == [loss(w) for w in path]
         assert same_colour(over.get_color(), steps.get_color())
     assert [line.get_label() for line in right.lines] == ["slow", "fast"]
+
+
+def test_a_leap_is_said_only_where_a_first_step_leaps(shown):
+    leaping = {"fast": np.array([[1.0, 0], [-3.0, 0], [0, 0]])}
+    ink, is_one = np.array([[0.1, 0.8], [0.7, 0.2]]), np.array([False, True])
+    chapter_01.show_descent(ink, is_one, lambda w: 1 + w @ w, leaping)
+    ((figure, alt, _),) = shown
+    assert figure.axes[2].get_title(loc="left") == "One step can make it worse"
+    assert "leaps over the valley" in alt
+
+
+def test_the_step_of_adam_is_as_long_as_its_rate_at_first():
+    step = chapter_01.adam_step(lambda w: np.array([2.0, -0.01]), np.zeros(2), learning_rate=0.5)
+    assert np.allclose(step(np.zeros(2)), [-0.5, 0.5], atol=1e-3)
 
 
 def test_fit_keeps_what_keras_reports_after_each_batch():
@@ -183,6 +198,27 @@ def test_the_first_epoch_shows_single_batches_their_mean_and_the_validation_data
         assert ax.get_ylabel() == key
 
 
+@pytest.mark.parametrize("end, words", [(0.95, "lags behind"), (0.3, "is not behind")])
+def test_the_title_of_the_first_epoch_says_which_accuracy_is_higher(shown, end, words):
+    reports = [{"accuracy": accuracy, "loss": 1.0} for accuracy in (0.1, 0.5, 0.6)]
+    chapter_01.show_first_epoch(reports, {"val_accuracy": [end], "val_loss": [0.2]})
+    ((figure, alt, _),) = shown
+    assert figure.axes[0].get_title(loc="left") == f"The reported accuracy {words}"
+    assert ("below" in alt) == (end == 0.95)
+
+
+def test_curves_that_do_not_part_are_not_called_overfitting(shown):
+    history = {"accuracy": [0.5, 0.6], "loss": [1.0, 0.8]}
+    chapter_01.show_overfitting(history | {"val_accuracy": [0.5, 0.6], "val_loss": [1.1, 0.9]})
+    ((figure, alt, _),) = shown
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == [
+        "The training images are not yet learned by heart",
+        "The validation loss still falls",
+    ]
+    assert "rises" not in alt
+
+
 def test_overfitting_is_marked_where_the_validation_loss_is_lowest(the_figure):
     history = {"accuracy": [0.9, 0.95, 1.0], "loss": [0.4, 0.3, 0.1]}
     history |= {"val_accuracy": [0.92, 0.93, 0.94], "val_loss": [0.3, 0.2, 0.25]}
@@ -208,8 +244,9 @@ def test_a_mistake_has_the_answer_before_the_label(the_figure):
 
 
 def test_found_mistakes_stand_beside_the_imagined_ones(the_figure):
-    chapter_01.show_sureness(np.array([2, 2, 3, 5]), 7, np.array([0.42, 0.97, 0.98]))
+    chapter_01.show_sureness(np.array([2, 2, 3, 5]), 7, np.array([0.42, 0.97, 0.98]), 0.95)
     left, right = the_figure().axes
+    assert left.get_xlabel() == "mistakes among the answers with p ≥ 0.95"
     assert [list(line.get_xdata()) for line in left.lines] == [[7, 7]]
     assert [text.get_text().strip() for text in left.texts] == ["found: 7"]
     assert heights(left) == [0, 0, 2, 1, 0, 1, 0, 0]  # one bar for each number from 0 to 7
@@ -280,6 +317,7 @@ def test_learning_rates_are_drawn_over_their_steps(the_figure):
     assert [line.get_label() for line in ax.lines] == list(chapter_01.NETWORKS)
     assert [max(line.get_ydata()) for line in ax.lines] == [0.001, 0.001, 0.003]
     assert [line.get_ydata()[-1] < 1e-6 for line in ax.lines] == [False, True, True]
+    assert ax.get_title(loc="left") == "The learning rate of 2 of the 3 recipes falls to 0"
 
 
 def test_each_recipe_adds_to_the_one_before():
@@ -358,6 +396,7 @@ def test_verdicts_have_their_sign_and_colour_in_their_square(the_figure):
     tables = {"reference": [[0, 1], [-1, 0]], "small": [[-1, 1], [0, 1]]}
     chapter_02.show_verdicts(tables)
     reference, small, *_, legend = the_figure().axes
+    assert "for 2 of 2 networks" in the_figure().get_suptitle()
     assert [text.get_text() for text in small.texts] == ["−", "+", "", "+"]
     assert small.get_title(loc="left") == "small: 3 of 4 significant"
     # of the reference's own pairs each is drawn once, and none with itself
@@ -416,6 +455,12 @@ def test_differences_are_95_percent_intervals_and_those_found_are_orange(the_fig
     assert beside == ["lower in 0 of 3 seeds", "lower in 1 of 3 seeds"]
 
 
+@pytest.mark.parametrize("name, words", [("better", "Some intervals"), ("same", "No interval")])
+def test_the_alt_text_of_the_differences_says_whether_one_lies_apart_from_zero(shown, name, words):
+    chapter_02.show_differences(DIFFERENCE[[name]], [])
+    assert words in shown[0][1]
+
+
 def test_every_run_stands_at_the_cost_of_its_network(the_figure):
     costs = pd.DataFrame(
         {"parameters": [900, 100, 500], "multiply-adds": [10, 30, 20]},
@@ -447,6 +492,7 @@ def test_images_are_counted_by_the_runs_that_get_them_wrong(the_figure):
     chapter_02.show_times_wrong(np.array([40, 10, 25]))
     (ax,) = the_figure().axes
     assert heights(ax) == [40, 10, 25]
+    assert ax.get_title(loc="left").startswith("67% of the images")
     assert [bar.get_x() + bar.get_width() / 2 for bar in ax.patches] == [1, 2, 3]
 
 

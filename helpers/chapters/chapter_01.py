@@ -53,13 +53,17 @@ _is_small = count.rule("The image's size does not enter: its places share the sa
 )
 
 
-@count.mistake("Each filter has one bias: add it.", biases=lambda f: 0)
-@count.mistake("One bias for the layer is too few: each filter has its own.", biases=lambda f: 1)
+MANY_BIASES = "A filter has one bias, however many channels it reads."
+
+
+@count.mistake("Each filter has one bias: add it.", biases=lambda c, f: 0)
+@count.mistake("One bias for the layer is too few: each filter has its own.", biases=lambda c, f: 1)
+@count.mistake(MANY_BIASES, biases=lambda c, f: c * f)
 @count.mistake("Right for one channel only: a filter of the second layer reads all 32.", reads=1)
 @count.mistake("A kernel of 3 covers 3 × 3 = 9 pixels, not 3.", power=1)
 @count.mistake(_is_small, places=729)
-def _parameters(k, c, f, biases=lambda f: f, reads=None, power=2, places=1):
-    return (k**power * (reads or c) * f + biases(f)) * places
+def _parameters(k, c, f, biases=lambda c, f: f, reads=None, power=2, places=1):
+    return (k**power * (reads or c) * f + biases(c, f)) * places
 
 
 LOGITS = np.log(np.arange(1, 31).reshape(3, 10))
@@ -77,11 +81,18 @@ soft.case("ten equal logits, as in the text", np.zeros((1, 10)))
 soft.case("3 images with small logits", LOGITS)
 soft.case("ten logits of 1,000, as in the text", np.full((1, 10), 1000.0))
 soft.case("one image near 0 and one near 1,000", LOGITS[:2] + np.array([[0], [1000]]))
-soft.case("logits from -900 to 900", np.linspace(-900, 900, 20).reshape(2, 10), hidden=True)
+# the largest logit of the first row stands neither first nor last
+WIDE = np.roll(np.linspace(-2e4, 2e4, 20), 5).reshape(2, 10)
+soft.case("logits from -20,000 to 20,000", WIDE)
+soft.case("100 images", np.random.default_rng(0).normal(0, 300, (100, 10)), hidden=True)
+
+
+# as they are imported in notebooks, and their functions
+OTHER_LIBRARIES = ["scipy", "special", "tf", "tensorflow", "keras", "layers", "ops", "torch", "jax"]
 
 
 @soft.right
-@soft.forbids("NumPy only: np.exp, max and sum do it.", "scipy", "special", "tf", "keras", "torch")
+@soft.forbids("NumPy only: np.exp, max and sum do it.", *OTHER_LIBRARIES)
 def _by_scipy(z):
     return special.softmax(z, axis=1)
 
@@ -91,7 +102,13 @@ _rows_sum_to_1 = soft.rule("Each row must sum to 1. Yours do not: sum along axis
 )
 
 
+NOT_LARGEST = "The others may lie far above the number that you subtract: take the row's largest."
+
+
 @soft.mistake("exp(1000) is infinite: first subtract the row's largest logit.", largest=lambda z: 0)
+@soft.mistake(NOT_LARGEST, largest=lambda z: z.mean(axis=1, keepdims=True))
+@soft.mistake(NOT_LARGEST, largest=lambda z: z.min(axis=1, keepdims=True))
+@soft.mistake(NOT_LARGEST, largest=lambda z: z[:, :1])
 @soft.mistake("One maximum for all: 0/0 in the first row. Each row needs its own.", largest=np.max)
 @soft.mistake("The largest of each image is meant: axis=1.", largest=lambda z: z.max(axis=0))
 @soft.mistake("Shapes (n, 10) and (n,) do not fit: use keepdims=True for (n, 1).", keepdims=False)
@@ -123,11 +140,15 @@ def _network(true, predicted, confidence, for_true=10):
 
 # the mistakes stand at 4, 7, 9, and at 1, 3, 5, 6
 TEN = _network(range(10), [0, 1, 2, 3, 9, 5, 6, 1, 8, 7], [95, 99, 97, 70, 60, 85, 97, 90, 75, 80])
-ANSWERS = [7, 3, 1, 6, 4, 8, 9, 9], [7, 2, 1, 0, 4, 1, 4, 9], [99, 60, 97, 90, 80, 75, 50, 95]
-EIGHT = _network(*ANSWERS, for_true=[0, 35, 0, 2, 0, 10, 30, 0])
+# the second surest mistake leads its true class by more than the surest
+ANSWERS = [7, 3, 1, 6, 4, 8, 9, 9], [7, 2, 1, 0, 4, 1, 4, 9], [99, 60, 97, 90, 80, 85, 50, 95]
+EIGHT = _network(*ANSWERS, for_true=[0, 35, 0, 9, 0, 1, 30, 0])
+_RNG = np.random.default_rng(0)
+FIFTY = _network(*_RNG.integers(0, 10, (2, 50)), 50 + _RNG.permutation(50), for_true=0)
 pick.case("the text's example", *TEN, 2)
 pick.case("8 images, n = 3", *EIGHT, 3)
 pick.case("8 images, n = 1", *EIGHT, 1)
+pick.case("50 images, n = 12", *FIFTY, 12)
 pick.case("the first 6 of them, n = 2", EIGHT[0][:6], EIGHT[1][:6], 2, hidden=True)
 
 
@@ -151,6 +172,9 @@ TRUE_CLASS = "You sort by p of the true class: confidence is p of the class that
 @pick.mistake("These are the least confident mistakes: the order must go down.", least=True)
 @pick.mistake(TURNED, keep=lambda places, n: places[n - 1 :: -1])
 @pick.mistake(TRUE_CLASS, key=lambda p, true: -p[true])
+@pick.mistake(
+    "Confidence is the largest p alone: subtract nothing.", key=lambda p, y: p.max() - p[y]
+)
 def _surest(
     p, y, n, among=_mistaken, key=lambda p, true: p.max(), least=False, keep=lambda a, n: a[:n]
 ):
@@ -178,14 +202,22 @@ table.case("4 images", np.array([9, 9, 0, 3]), np.array([4, 4, 0, 3]))
 table.case("100 images", *np.random.default_rng(0).integers(0, 10, (2, 100)), hidden=True)
 LOST = "A class that does not occur here is missing from your table: fix the size at 10 × 10."
 _has_ten_classes = table.rule(LOST)(lambda matrix: matrix.shape == (10, 10))
-_are_whole = table.rule("These are shares: give counts.")(lambda matrix: not np.any(matrix % 1))
+SHARES = "These are shares: give counts."
+_are_whole = table.rule(SHARES)(lambda matrix: not np.any(matrix % 1))
+
+_counts_all = table.rule("Each image adds 1: the numbers must add up to the number of images.")(
+    lambda matrix, y, predicted: matrix.sum() == len(y)
+)
 
 
 @table.right
 @table.mistake(_has_ten_classes, classes=None)
 @table.mistake(_are_whole, normalize="all")
+@table.mistake(SHARES, normalize="pred")
+@table.mistake(_counts_all, drop=1)
 @table.mistake("A pair that occurs twice was counted once: m[y, predicted] += 1 does so.", most=1)
-def _by_scikit_learn(y, predicted, classes=range(10), normalize=None, most=np.inf):
+def _by_scikit_learn(y, predicted, classes=range(10), normalize=None, most=np.inf, drop=0):
+    y, predicted = y[drop:], predicted[drop:]
     matrix = metrics.confusion_matrix(y, predicted, labels=classes, normalize=normalize)
     return np.minimum(matrix, most) if most < np.inf else matrix
 
@@ -343,13 +375,37 @@ def show_one_filter(image, edge, sums, kept, pooled):
     for (row, column), weight in np.ndenumerate(edge):
         colour = "white" if abs(weight) > weights / 2 else "black"
         axes[1].text(column, row, f"{weight:g}", ha="center", va="center", color=colour)
-    figure.suptitle("One filter finds one kind of edge, wherever it is", x=0.01, ha="left")
+    figure.suptitle("One filter looks for one pattern, wherever it is", x=0.01, ha="left")
     plotting.show(
         figure,
         "A digit, a filter of weights, and three pictures made from them. The convolution is "
-        "positive along the lower edges of the strokes and negative along the upper ones; ReLU "
-        "keeps the positive part; pooling keeps the same bright lines in a picture half as large.",
+        "positive where the digit is brighter under the positive weights than under the negative "
+        "ones, and negative where it is the other way round; ReLU keeps the positive part; pooling "
+        "keeps the same bright lines in a picture half as large.",
     )
+
+
+def adam_step(gradient, start, learning_rate):
+    """Make the step of Adam, as Keras takes it, for a path that begins at `start`.
+
+    Parameters
+    ----------
+    gradient : callable of weights (n,) that returns their gradient (n,)
+    start : array of shape (n,)
+    learning_rate : float
+
+    Returns
+    -------
+    callable of weights that returns the next weights; to be called at each point in turn
+    """
+    weights, adam = keras.Variable(start, dtype="float32"), keras.optimizers.Adam(learning_rate)
+
+    def step(w):
+        slopes = keras.ops.convert_to_tensor(gradient(w), "float32")
+        adam.apply([slopes], [weights])
+        return keras.ops.convert_to_numpy(weights).astype(float)
+
+    return step
 
 
 def show_descent(ink, is_one, loss, paths):
@@ -376,19 +432,27 @@ def show_descent(ink, is_one, loss, paths):
     surface = [[loss(np.array([first, second])) for first in grids[0]] for second in grids[1]]
     middle.contourf(*grids, np.log(surface), levels=20, cmap="cividis")
     colours = [plotting.COLOURS[place] for place in (1, 3, 2)]
+    leaps = False
     for (name, path), colour in zip(paths.items(), colours, strict=False):
         white = {"markeredgecolor": "white", "markeredgewidth": 0.4}
         middle.plot(*path.T, "o-", color=colour, markersize=4, linewidth=1.5, **white)
-        right.plot([loss(w) for w in path], color=colour, label=name)
+        losses = [loss(w) for w in path]
+        leaps |= losses[1] > losses[0]
+        right.plot(losses, color=colour, label=name)
     middle.set(xlabel="weight $w_1$", ylabel="weight $w_2$")
     middle.set_title("Paths down the loss (dark is low)")
     right.legend(frameon=False)
-    right.set(xlabel="step", ylabel="loss", title="One step can make it worse")
+    right.set(xlabel="step", ylabel="loss")
+    right.set_title("One step can make it worse" if leaps else "Every first step goes down")
     plotting.show(
         figure,
-        "Left: zeros and ones as two clouds of dots. Middle: the loss over two weights, and three "
-        "paths from the same start; small steps go straight, too large a first step leaps over the "
-        "valley. Right: the loss at each step falls, but for the leap.",
+        "Left: zeros and ones as two clouds of dots. Middle: the loss over two weights, and paths "
+        "from the same start. Right: the loss at each step. "
+        + (
+            "Small steps go straight; too large a first step leaps over the valley."
+            if leaps
+            else "Every first step goes down."
+        ),
     )
 
 
@@ -448,12 +512,14 @@ def show_first_epoch(reports, history):
         ax.plot(batches[-1], end, "o", markersize=8, label="validation, at the end")
         ax.legend(frameon=False)
         ax.set(xlabel="batch of the first epoch", ylabel=key)
-    axes[0].set_title("The reported accuracy lags behind")
+    lags = reports[-2]["accuracy"] < history["val_accuracy"][0]
+    axes[0].set_title(f"The reported accuracy {'lags behind' if lags else 'is not behind'}")
     axes[1].set_title("The loss starts at a guess among ten classes")
     plotting.show(
         figure,
-        "Accuracy and loss over the first epoch. Single batches improve fast; their mean so far, "
-        "which Keras reports, lags behind and ends worse than the validation data.",
+        "Accuracy and loss over the first epoch, of single batches, and their mean so far, which "
+        f"Keras reports: its accuracy ends {'below' if lags else 'no lower than'} that on the "
+        "validation data.",
     )
 
 
@@ -465,22 +531,23 @@ def show_overfitting(history):
     history : dict of str to list of shape (epochs,)
         With the keys of Keras: ``accuracy``, ``val_accuracy``, ``loss``, ``val_loss``.
     """
+    lowest = int(np.argmin(history["val_loss"]))
+    known, parts = history["accuracy"][-1] > 0.99, lowest < len(history["loss"]) - 1
     titles = {
-        "accuracy": "The training images are learned by heart",
-        "loss": "Overfitting: the two curves part",
+        "accuracy": f"The training images are {'' if known else 'not yet '}learned by heart",
+        "loss": "Overfitting: the two curves part" if parts else "The validation loss still falls",
     }
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
     epochs = np.arange(1, len(history["loss"]) + 1)
     for ax, (key, title) in zip(axes, titles.items(), strict=True):
         curves = {"training": history[key], "validation": history[f"val_{key}"]}
         plotting.lines(ax, epochs, curves, "epoch", key, title, label_at_end=False)
-    lowest = int(np.argmin(history["val_loss"]))
     axes[1].plot(epochs[lowest], history["val_loss"][lowest], "v", color="black", markersize=9)
     plotting.show(
         figure,
-        "Accuracy and loss over many epochs on few images. On the training images the loss falls "
-        "to zero; on the validation images it reaches its lowest point early, marked by a "
-        "triangle, and then rises.",
+        "Accuracy and loss after each epoch, on training and on validation images. A triangle "
+        "marks the lowest validation loss"
+        + ("; after it the loss of the validation images rises." if parts else ": the last one."),
         name="01_curves",
     )
 
@@ -502,7 +569,7 @@ def show_surest_mistakes(images, mistakes):
     )
 
 
-def show_sureness(imagined, found, confidence):
+def show_sureness(imagined, found, confidence, sure_from):
     """Show how many sure answers are wrong, and how sure the network is of all its mistakes.
 
     Parameters
@@ -513,13 +580,16 @@ def show_sureness(imagined, found, confidence):
         Mistakes that the network makes there.
     confidence : array of shape (n,), in [0, 1]
         The probability of each wrong answer.
+    sure_from : float
+        The probability from which an answer counts as sure.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3))
     edges = np.arange(0, max(imagined.max(), found) + 2) - 0.5
     left.hist(imagined, edges, color="0.7")
     left.axvline(found, color=plotting.COLOURS[1])
     left.annotate(f" found: {found}", (found, left.get_ylim()[1] * 0.9), color=plotting.COLOURS[1])
-    left.set(xlabel="mistakes among the answers with p ≥ 0.9", ylabel="draws", xlim=(0, None))
+    left.set(xlabel=f"mistakes among the answers with p ≥ {sure_from:g}", ylabel="draws")
+    left.set_xlim(0, None)
     left.margins(x=0.15)
     left.set_title("Gray: if the probabilities were honest")
     right.hist(confidence, np.linspace(0, 1, 21), color=plotting.COLOURS[0])
@@ -529,7 +599,7 @@ def show_sureness(imagined, found, confidence):
         figure,
         "Left: how many of the sure answers would be wrong if the probabilities were honest, over "
         "many draws, and a line where the network's own number lies. Right: the probabilities of "
-        "the network's wrong answers, from less than a half to nearly one.",
+        "all wrong answers of the network.",
     )
 
 
@@ -657,11 +727,12 @@ def show_learning_rates(recipes):
         ax.plot(learning_rates(recipe), label=name)
     ax.legend(frameon=False)
     ax.set(xlabel="step (one batch each)", ylabel="learning rate η")
-    ax.set_title("Two recipes end with small steps, and one of them starts with larger ones")
+    falling = sum(recipe.warmup_steps > 0 for recipe in recipes.values())
+    ax.set_title(f"The learning rate of {falling} of the {len(recipes)} recipes falls to 0")
     plotting.show(
         figure,
-        "The learning rates of three recipes: one stays constant; two rise in a short line and "
-        "fall to zero along a cosine, one of them from a higher peak.",
+        f"The learning rates of {len(recipes)} recipes. Some stay constant, the others rise in a "
+        "short line to their peak and fall to zero along a cosine.",
     )
 
 

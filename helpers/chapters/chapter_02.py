@@ -15,7 +15,7 @@ from helpers.exercises import Exercise
 work = Exercise(
     "02-1",
     points=1,
-    lesson="A weight works at every place of the image: few weights can be much work.",
+    lesson="The work is that of one place, as many times as the kernel fits into the image.",
     hint=(
         "At how many places does the kernel fit? What does one filter multiply at one place?",
         "places · numbers that one filter multiplies at a place · number of filters",
@@ -37,10 +37,14 @@ def _place_by_place(h, w, k, i, o):
 @work.mistake("That is the number of weights: each is used at every place.", places=lambda d, k: 1)
 @work.mistake("Without padding a kernel of 3 has 2 places in 4 pixels.", places=lambda d, k: d + k)
 @work.mistake("One place too few: count those of a kernel of 3 in 4 pixels.", places=lambda d, k: d)
+@work.mistake("Height and width may differ: count the places in each direction.", square=True)
 @work.mistake("Right for one channel only: each filter reads all c_in channels.", reads=1)
 @work.mistake("The bias is added without a multiplication: it does not count here.", bias=1)
 @work.mistake("A multiplication with its addition counts as one, not as two.", each=2)
-def _multiply_adds(h, w, k, i, o, places=lambda d, k: d + 1, reads=None, bias=0, each=1):
+def _multiply_adds(
+    h, w, k, i, o, places=lambda d, k: d + 1, reads=None, bias=0, each=1, square=False
+):
+    w = h if square else w
     return places(h - k, k) * places(w - k, k) * (k * k * (reads or i) + bias) * o * each
 
 
@@ -125,8 +129,12 @@ NOT_NORMAL = "1.96 needs many observations: with 8, Student's t with 7 degrees g
 _is_wide = interval.rule("A seed is one observation: n = 8, not 80,000 images.")(
     lambda ends, a, b: np.abs(np.diff(ends)) > 0.5 * np.std(a - b)
 )
+# up to 10: 100 times as wide is an interval in percent
 _is_narrow = interval.rule("One more run would fall there: the mean needs a division by √8.")(
-    lambda ends, a, b: np.abs(np.diff(ends)) < 3 * np.std(a - b)
+    lambda ends, a, b: not 3 < np.abs(np.diff(ends)) / np.std(a - b) < 10
+)
+_is_upwards = interval.rule("Return the lower end first, then the higher one.")(
+    lambda ends: np.diff(ends) >= 0
 )
 
 
@@ -138,14 +146,18 @@ def _paired(a, b):
 
 @interval.mistake(_is_wide, n=80_000)
 @interval.mistake(_is_narrow, n=1)
+@interval.mistake(_is_upwards, half=-2.364624)
+@interval.mistake("Divide by √8, the root of the number of seeds.", n=64)
+@interval.mistake("Divide by √8, the root of the number of seeds.", n=7)
+@interval.mistake("Take the standard deviation of the differences, not their variance.", power=2)
 @interval.mistake(NOT_NORMAL, half=1.96)
 @interval.mistake(NOT_NORMAL, half=1.96, ddof=0)
 @interval.mistake("NumPy divides by n: estimated from 8 seeds, it must be n - 1, ddof=1.", ddof=0)
 @interval.mistake("95 % leave 2.5 % on each side: take the quantile at 0.975.", half=1.894579)
 @interval.mistake("8 differences leave 7 degrees of freedom.", half=2.306004)
 @interval.mistake("The sign is turned: the exercise asks for a - b.", sign=-1)
-def _interval(a, b, half=2.364624, ddof=1, n=8, sign=1):
-    half *= (a - b).std(ddof=ddof) / np.sqrt(n)
+def _interval(a, b, half=2.364624, ddof=1, n=8, sign=1, power=1):
+    half *= (a - b).std(ddof=ddof) ** power / np.sqrt(n)
     return sign * (a - b).mean() - half, sign * (a - b).mean() + half
 
 
@@ -243,8 +255,9 @@ def show_shares(costs):
     axes[0].invert_yaxis()
     plotting.show(
         figure,
-        "Two bar charts over the layers. The dense layer holds most of the parameters. The second "
-        "convolution does most of the multiply-adds.",
+        "Two bar charts over the layers. "
+        + ". ".join(f"Of all {what}, most are in {costs[what].idxmax()}" for what in costs)
+        + ".",
     )
 
 
@@ -277,12 +290,13 @@ def show_verdicts(tables):
     words = ["− significantly worse", "no verdict", "+ significantly better"]
     patches = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     axes.flat[-1].legend(patches, words, loc="center", frameon=False)
-    title = "One pair of runs, one verdict; many another pair says something else"
+    mixed = sum(len(np.unique(table)) > 1 for name, table in tables.items())
+    title = f"Verdicts on pairs of runs: not all the same for {mixed} of {len(tables)} networks"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     plotting.show(
         figure,
-        "For the reference and each of its variants, a table of verdicts over all pairs of seeds. "
-        "Most tables hold more than one verdict: what one pair of runs says depends on the seeds.",
+        "For the reference and each of its variants, a table of verdicts over all pairs of seeds."
+        + " Most tables hold more than one verdict." * (2 * mixed > len(tables)),
         name="02_verdicts",
     )
 
@@ -309,10 +323,13 @@ def show_differences(difference, found):
         f"Different from the reference over {n_seeds} seeds, after correction: "
         f"{len(found)} of {n_variants}"
     )
+    low, high = stats.ttest_1samp(difference, 0).confidence_interval(0.95)
+    apart = np.any((low > 0) | (high < 0))
     plotting.show(
         figure,
         "For each variant the difference in accuracy to the reference: an interval over the seeds, "
-        "and one dot for each seed. The interval of no_conv2 lies below zero.",
+        f"and one dot for each seed. {'Some intervals lie' if apart else 'No interval lies'} apart "
+        "from zero.",
     )
 
 
@@ -369,10 +386,13 @@ def show_accuracy_against_cost(costs, accuracy):
         ax.margins(x=0.17, y=0.1)
         ax.set_title(f"Accuracy, and cost in {resource}")
     axes[0].set_ylabel("test accuracy (%)")
+    smallest = set(costs.loc[list(accuracy)].idxmin())
     plotting.show(
         figure,
         "Accuracy of the networks, one dot for each seed, against their parameters and against "
-        "their multiply-adds. The smallest network is not the one with the least work.",
+        "their multiply-adds."
+        + " The smallest network is not the one with the least work."
+        * (len(smallest) > 1),
         name="02_accuracy_cost",
     )
 
@@ -414,11 +434,12 @@ def show_times_wrong(counts):
     figure, ax = plt.subplots(figsize=(7, 3))
     ax.bar(range(1, len(counts) + 1), counts)
     ax.set(xlabel="number of reference runs that get the image wrong", ylabel="test images")
-    ax.set_title("Most images that some run gets wrong are right in another")
+    share = sum(counts[:-1]) / max(1, sum(counts))
+    ax.set_title(f"{share:.0%} of the images that some run gets wrong are right in another")
     plotting.show(
         figure,
-        "Test images by the number of reference runs that get them wrong. Many are wrong in only "
-        "one run or in a few: these are the images that another seed changes.",
+        "Test images by the number of reference runs that get them wrong. Those that are not wrong "
+        "in all of them are the images that another seed changes.",
     )
 
 
