@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.transforms import ScaledTranslation
 from scipy import stats
 
-from helpers import plotting
+from helpers import plotting, session
 from helpers.exercises import Exercise
 
 work = Exercise(
@@ -227,10 +227,12 @@ def bootstrap_spread(wrong, n_images, draws=1000):
         for run, images in zip(network, runs, strict=True):
             run[images] = 0
     generator, means = np.random.default_rng(0), []
-    for _ in range(draws):
-        weights = generator.multinomial(n_images, np.full(n_images, 1 / n_images)) / n_images
-        seeds = generator.integers(correct.shape[1], size=correct.shape[1] - 1)
-        means.append((correct @ weights)[:, seeds].mean(axis=1))
+    with session.progress_bar(draws, "drawing seeds and images", delay=1) as bar:
+        for _ in range(draws):
+            weights = generator.multinomial(n_images, np.full(n_images, 1 / n_images)) / n_images
+            seeds = generator.integers(correct.shape[1], size=correct.shape[1] - 1)
+            means.append((correct @ weights)[:, seeds].mean(axis=1))
+            bar.update()
     means = pd.DataFrame(means, columns=list(wrong))
     return means.drop(columns="reference").sub(means["reference"], axis=0).std()
 
