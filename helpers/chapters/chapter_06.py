@@ -419,8 +419,8 @@ def show_walk(trajectory, p, source, target):
     )
     plotting.show(
         figure,
-        f"Eight images of one walk. The first is a real {source}. Its strokes change little, a "
-        f"short new one appears beside them, and the last image counts as class {target} for k-NN.",
+        f"Eight images of one walk. The first is a real {source}. Its strokes change little from "
+        f"image to image, and p of class {target} stands above each.",
         name="06_walk",
     )
 
