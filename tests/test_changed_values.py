@@ -47,11 +47,49 @@ CHANGES = {
     ],
     #
     "05": [
-        #
+        (
+            "source_class, target_class = 6, 3  # change them: a digit, and a class",
+            "source_class, target_class = 4, 8",
+            ["class 3", "real 6", "same 6"],
+        ),
+        (
+            'steps_of_walk = {"learning_rate": 0.1, "max_steps": 60}  # change them',
+            'steps_of_walk = {"learning_rate": 0.2, "max_steps": 20}',
+            [],
+        ),
+        (
+            'longer = {"learning_rate": 0.1, "max_steps": 200}',
+            'longer = {"learning_rate": 0.2, "max_steps": 90}',
+            ["200 steps"],
+        ),
+        (
+            "level = 0.9  # change it: the p at which a walk stops",
+            "level = 0.7",
+            ["stopped at p ≥ 0.9"],
+        ),
+        (
+            "rates = [0.01, 0.1, 1, 10, 100]  # change them: from small to large",
+            "rates = [0.02, 0.2]",
+            ["η = 0.01", "η = 0.1", "η = 1", "η = 100"],
+        ),
+        (
+            'room = [None] * 10  # of images 1, 2, … 10: a digit each, or "?" for no digit',
+            'room = "3 ? 1 0 7 7 ? 2 4 5"',
+            ["Not read yet"],
+        ),
     ],
     #
     "06": [
-        #
+        (
+            "k, source_class, target_class = 10, 3, 8  # change them",
+            "k, source_class, target_class = 5, 7, 1",
+            [],
+        ),
+        (
+            'choices = {"learning_rate": 0.3, "mask": 0.5, "stop_at": 0.6, "max_steps": 40}',
+            'choices = {"learning_rate": 0.4, "mask": 0.8, "stop_at": 0.8, "max_steps": 15}',
+            ["p ≥ 0.6", "p = 0.6", "stop at 0.6"],
+        ),
     ],
     #
     "07": [

@@ -234,6 +234,21 @@ def test_the_stall_draws_p_left_its_gradient_right_and_where_a_walk_stops(shown)
     assert texts(left.get_legend().get_texts()) == ["from noise", "from a 6"]
 
 
+def test_the_stall_says_which_start_gets_there_and_which_begins_on_flat_ground(shown):
+    climbs, stays = np.array([[0.1, 0.3], [0.95, 0.2]]), np.array([[0.1, 0.01], [0.2, 0.01]])
+    for first, second, reached, flat in [
+        (climbs, stays, "from noise, not from a 6", "from a 6"),
+        (stays, climbs, "from a 6, not from noise", "from noise"),
+        (climbs, climbs, "from noise and from a 6", "neither from noise nor from a 6"),
+    ]:
+        chapter_05.show_stall({"from noise": first, "from a 6": second}, target=8, epsilon=0.02)
+        left, right = shown[-1].axes
+        assert left.get_title(loc="left") + left.get_title() == f"p ≥ 0.9: {reached}"
+        assert right.get_title(loc="left") + right.get_title() == f"Below ε at the start: {flat}"
+        assert reached in shown[-1].alt
+        assert "class 8" in shown[-1].alt
+
+
 def test_the_repair_marks_the_floor_and_draws_all_steps_on_one_axis_of_lengths(shown):
     kinds = ("log p, normalised", "p, normalised", "log p, raw", "p, raw")
     trajectories = {name: RNG.random((4, 2)) for name in kinds}
@@ -247,6 +262,12 @@ def test_the_repair_marks_the_floor_and_draws_all_steps_on_one_axis_of_lengths(s
     assert [line.get_linestyle() for line in right.lines] == ["-", "--", "-", "--"]
     assert left.get_ylabel() == "p of class 2"
     assert right.get_ylabel() == "length of the step"
+    trajectories = {name: path / 2 for name, path in trajectories.items()}
+    trajectories["p, raw"][2, 0] = 0.93
+    chapter_05.show_repair(trajectories, target=8)
+    title = shown[1].axes[0].get_title(loc="left") + shown[1].axes[0].get_title()
+    assert title.endswith(": 1 of 4")
+    assert "class 8" in shown[1].alt
 
 
 def test_film_strips_show_every_other_frame_of_the_pair_that_was_asked_for(shown):
@@ -263,8 +284,11 @@ def test_film_strips_show_every_other_frame_of_the_pair_that_was_asked_for(shown
 
 def test_the_matrix_has_sources_in_rows_and_frames_its_diagonal_only(shown):
     table = images(100)
-    chapter_05.show_matrix(table)
+    taken = np.ones(100, bool)
+    taken[[0, 11, 34]] = False  # two on the diagonal, and one that counts
+    chapter_05.show_matrix(table, taken)
     (call,) = shown
+    assert "89 of 90" in headline(call.figure)
     cells = call.axes[:100]
     assert_digits(cells, table)
     assert column_labels(cells, 10) == row_labels(cells, 10) == list("0123456789")
@@ -346,6 +370,9 @@ def test_differences_are_after_minus_before_red_for_added_on_one_scale(shown):
     assert row_labels(call.axes, 2)[3] == "4 steps"
     assert "at 0.7" in headline(call.figure)
     assert "after 4 steps" in headline(call.figure)
+    for run in (stopped, walked):
+        changed = np.abs(run.images - start)[[12, 80]].mean()
+        assert f"by {changed:.2f}" in headline(call.figure)
 
 
 def test_each_learning_rate_has_its_own_panel_and_a_title_that_says_what_came_out(shown):
@@ -367,6 +394,8 @@ def test_each_learning_rate_has_its_own_panel_and_a_title_that_says_what_came_ou
     [
         ([3, None, "7", 2.0], [3, None, 7, 2], ""),
         ("3 ? 7,2", [3, None, 7, 2], ""),
+        (["?", "3", "-", 4], [None, 3, None, 4], ""),
+        ("3 ? 7 …", [3, None, 7, None], ""),
         ([3, "three", 12, -1], [3, None, None, None], "image 2 ('three'), image 3 (12), image 4"),
         (
             [1, 2.5, True, [4]],
@@ -384,6 +413,36 @@ def test_what_a_room_read_is_taken_however_it_was_typed(capsys, room, read, said
     printed = capsys.readouterr().out
     assert printed.count("\n") == bool(said), "one sentence, or none"
     assert said in printed
+
+
+@pytest.mark.parametrize(
+    ("room", "lacks"),
+    [
+        ([None] * 4, "all images"),
+        ("", "all images"),
+        ([3, "?", None, 8], "image 3"),
+        ("3 5", "image 3, 4"),
+    ],
+)
+def test_nobody_sees_the_targets_before_each_image_was_read(monkeypatch, capsys, room, lacks):
+    shown = []
+    monkeypatch.setattr(chapter_05, "display", shown.append)
+    chapter_05.reveal(room, np.array([3, 5, 6, 8]), np.ones(4))
+    assert capsys.readouterr().out.startswith(f"Not read yet: {lacks}. The targets are shown when")
+    assert not shown
+
+
+@pytest.mark.parametrize("room", ["3 ? 9 8", [3, "?", 9, "8"], [3, "?", "nine", 8]])
+def test_the_key_stands_beside_what_the_room_read(monkeypatch, capsys, room):
+    shown = []
+    monkeypatch.setattr(chapter_05, "display", shown.append)
+    chapter_05.reveal(room, np.array([3, 5, 6, 8]), np.array([1, 1, 1, 0.9]))
+    (table,) = shown
+    assert table.data["target"].tolist() == [3, 5, 6, 8]
+    assert table.data["the room"].isna().tolist()[1]
+    printed = capsys.readouterr().out
+    assert "right, the room: 2 of 4" in printed
+    assert "3.9 of 4" in printed
 
 
 def test_ten_starts_are_those_that_went_to_the_target(shown):

@@ -1,10 +1,14 @@
 """Exercises of 05: the gradient of an image, one step, several judges, the sign of a report."""
 
 import functools
+import itertools
+import math
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from IPython.display import display
 
 from helpers import plotting
 from helpers.exercises import Exercise, not_nan
@@ -52,10 +56,17 @@ slope.case("the other image, class 0", 1, 0, view=_with_model, hidden=True)
 SMALL = "A million times too small: this is the gradient of p, not of -log p."
 ALL = "This raises the probability of all classes at once: take -log p of the target only."
 BEST = "This pushes towards the class that the network believes already: use p[target]."
-_is_image = slope.rule("784 numbers, one a pixel: the gradient with respect to x, not to weights.")(
-    lambda g: not isinstance(g, list) and g.size == 784
+_is_alone = slope.rule("Return the gradient of -log p alone, as one array: no p and no loss.")(
+    lambda g: not isinstance(g, tuple)
 )
-_class_3 = slope.rule("Use the argument `target`.")(lambda g, photo, target: target == 3)
+_is_image = slope.rule(
+    "One number a pixel, in the shape of x: the gradient with respect to x, not to weights."
+)(lambda g: not isinstance(g, list) and g.shape == (1, 28, 28, 1))
+FIXED = "Use the argument `target`: this takes one class, whatever comes in."
+NO_WAY = (
+    "The tape saw no way from x to the loss: call tape.watch(x) first, and stay inside the tape."
+)
+NUMPY = "np.log leaves TensorFlow: use tf.math.log."
 
 
 @slope.right
@@ -65,10 +76,15 @@ def _by_hand(model, x, target):
     return (weights @ (np.asarray(model(x))[0] - np.eye(10)[target])).reshape(x.shape)
 
 
-@slope.mistake(_class_3, fixed=3)
+@slope.mistake(_is_alone)
+def _with_the_loss(model, x, target):
+    return 0.0, _by_hand(model, x, target)
+
+
 @slope.mistake(_is_image, of_weights=True)
-@slope.mistake("The tape saw no way to x: call tape.watch(x) before model(x).", watch=False)
-@slope.mistake("np.log leaves TensorFlow: use tf.math.log.", loss=lambda p, i, log: -np.log(p[i]))
+@slope.mistake(NO_WAY, watch=False)
+@slope.mistake(NUMPY, loss=lambda p, i, log: -np.log(p[i]))
+@slope.mistake(NUMPY, loss=lambda p, i, log: -math.log(p[i]))
 @slope.mistake("A step along -g must raise p, yours lowers it.", loss=lambda p, i, log: log(p[i]))
 @slope.mistake(SMALL, loss=lambda p, i, log: p[i])
 @slope.mistake(SMALL, loss=lambda p, i, log: -p[i])
@@ -91,9 +107,13 @@ def _taped(
     with tf.GradientTape() as tape:
         if watch:
             tape.watch(x)
-        value = loss(model(x)[0], fixed or target, tf.math.log)
+        value = loss(model(x)[0], target if fixed is None else fixed, tf.math.log)
     g = tape.gradient(value, model.trainable_weights if of_weights else x)
     return g / tf.norm(g) if normalize else g
+
+
+for number in set(range(10)) - {7}:  # 7 is what the network believes
+    slope.mistake(FIXED, fixed=number)(_taped)
 
 
 step = Exercise(
@@ -116,6 +136,9 @@ step.case("2 images with black and white pixels", BLACK_AND_WHITE, UNEQUAL, 2.0)
 step.case("a gradient of 0 for the second image", GREY, np.stack([WILD[0], 0 * WILD[0]]), 0.1)
 step.case("3 images, learning rate 5", np.abs(WILD), -WILD[::-1], 5.0, hidden=True)
 ALL_AXES = "The length is one number for all 784 pixels: sum over the last three axes."
+EXACTLY = "An image must move by exactly learning_rate: learning_rate * g / length."
+ROOT = "The length of a gradient is the root of the sum of its 784 squares."
+SHORT = "A short gradient counts too: the number against 0/0 must be far smaller than it."
 _in_range = step.rule("A pixel left the range from 0 to 1: clip after the step.")(
     lambda image: not (image.min() < 0 or image.max() > 1)
 )
@@ -128,17 +151,52 @@ def _image_by_image(x, g, rate):
     return np.minimum(np.maximum(moved, 0), 1)
 
 
+def _length(g, axis=(1, 2, 3), keepdims=True):
+    return np.sqrt((g**2).sum(axis=axis, keepdims=keepdims))
+
+
 @step.mistake(_in_range, highest=np.inf)
 @step.mistake(_not_nan, tiny=0)
 @step.mistake("One image's step changes with the other: each needs its own length.", axis=None)
 @step.mistake("This climbs the loss: a step goes against the gradient.", sign=1)
+@step.mistake(ALL_AXES, axis=0)
 @step.mistake(ALL_AXES, axis=1)
+@step.mistake(ALL_AXES, axis=2)
 @step.mistake(ALL_AXES, axis=3)
 @step.mistake("Lengths of shape (n,) do not fit: keepdims=True makes (n, 1, 1, 1).", keepdims=False)
-@step.mistake("An image must move by learning_rate: divide g by its length.", power=0)
-def _step(x, g, rate, axis=(1, 2, 3), sign=-1, keepdims=True, tiny=1e-12, power=1, highest=1):
-    length = np.sqrt((g**2).sum(axis=axis, keepdims=keepdims)) + tiny
-    return np.clip(x + sign * rate * g / length**power, 1 - highest, highest)
+@step.mistake(EXACTLY, power=0)
+@step.mistake(EXACTLY, power=-1)
+@step.mistake(EXACTLY, fixed=1.0)
+@step.mistake(EXACTLY, fixed=0.1)
+@step.mistake(ROOT, power=2)
+@step.mistake(ROOT, of=lambda g, axis, keepdims: np.abs(g).sum(axis=axis, keepdims=keepdims))
+@step.mistake(ROOT, of=lambda g, axis, keepdims: np.abs(g).max(axis=axis, keepdims=keepdims))
+@step.mistake(ROOT, of=lambda g, axis, keepdims: g.std(axis=axis, keepdims=keepdims))
+@step.mistake(ROOT, of=lambda g, *_, **__: _length(g) / 28)  # the mean of the squares
+@step.mistake(SHORT, tiny=1e-2)
+@step.mistake(SHORT, tiny=1e-3)
+@step.mistake(SHORT, of=lambda g, *_, **__: np.maximum(_length(g), 1))
+@step.mistake("Return the image after the step, not the step alone.", start=0, highest=np.inf)
+@step.mistake(
+    "Return the image after the step, not the step alone.", start=0, sign=1, highest=np.inf
+)
+def _step(
+    x,
+    g,
+    rate,
+    axis=(1, 2, 3),
+    sign=-1,
+    keepdims=True,
+    tiny=1e-12,
+    power=1,
+    highest=1,
+    fixed=None,
+    start=1,
+    of=_length,
+):
+    length = of(g, axis=axis, keepdims=keepdims) + tiny
+    moved = start * x + sign * (fixed or rate) * g / length**power
+    return np.clip(moved, 1 - highest, highest)
 
 
 ask = Exercise(
@@ -154,13 +212,14 @@ ask = Exercise(
 
 
 @dataclass
-class _Judge:
+class Judge:
     """A judge that reads from row k of the pixels what it believes of an image."""
 
     k: int
     asked: bool = False
 
     def __call__(self, images):
+        """Return what it believes: (n, 10)."""
         self.asked = True
         return np.asarray(images)[:, self.k, :10, 0]
 
@@ -171,32 +230,41 @@ def _panel(choices, sure):
     np.put_along_axis(beliefs, np.array(choices)[..., None], np.array(sure)[..., None], axis=2)
     images = np.zeros((beliefs.shape[1], 28, 28, 1), np.float32)
     images[:, : len(beliefs), :10, 0] = beliefs.transpose(1, 0, 2)
-    return [_Judge(k) for k in range(len(beliefs))], images
+    return [Judge(k) for k in range(len(beliefs))], images
 
 
 TARGETS, OTHERS = RNG.integers(0, 10, 16), RNG.integers(0, 10, (3, 16))
 CHOICES = np.where(RNG.random((3, 16)) < 0.6, TARGETS, OTHERS)
 CHOICES[:, :2] = 9 - TARGETS[:2]  # all are wrong together
 SURE = RNG.choice([0.45, 0.55, 0.92, 0.96], (3, 16))
-TWO_OF_THREE = _panel([[3, 5, 8], [3, 6, 0]], [[0.8, 0.95, 0.6], [0.92, 0.5, 0.95]])
+TWO_OF_THREE = _panel([[3, 5, 8], [3, 6, 0]], [[0.93, 0.95, 0.6], [0.92, 0.5, 0.95]])
 ask.case("the text's example", *TWO_OF_THREE, np.array([3, 5, 0]))
 ask.case("3 judges, 16 images", *_panel(CHOICES, SURE), TARGETS)
-ask.case("2 judges, 16 images", *_panel(CHOICES[:2], SURE[:2]), TARGETS)
+ask.case("2 judges, 16 images", *_panel(CHOICES[1::-1], SURE[1::-1]), TARGETS)
 ask.case("1 judge, 16 images", *_panel(CHOICES[2:], SURE[2:]), TARGETS, hidden=True)
 DECIDE = "Count decisions, not confidence: the target must be a judge's most probable class."
 AVERAGED = "First decide for each image whether all judges see its target; average the images only."
 EACH_OTHER = "The judges agree with each other there: compare each with the target."
-MAJORITY = "A majority is enough for you: an image counts if all judges agree."
-COUNTED = "No count of images: decide for each, yes or no, whether all judges see its target."
+MAJORITY = "One judge, or a majority, is enough for you: an image counts if all judges agree."
+COUNTED = "Decide for each image, yes or no, whether all judges see its target; then take the mean."
+MANY = "Return the share, between 0 and 1: no count, and no percentage."
+CALL = "A judge is called like a function: judge(images) gives its probabilities."
 SOME = "You asked some of the judges only: ask all of them, however many come in."
 _asked = ask.rule("No judge was asked: use those that come in, not the network of the images.")(
-    lambda share, judges, images, targets: any(judge.asked for judge in judges)
+    lambda share, judges, images, targets: (
+        isinstance(share, Exception) or any(judge.asked for judge in judges)
+    )
 )
 _is_one = ask.rule("One number for all: take the mean.")(lambda share: share.size == 1)
 _is_counted = ask.rule(COUNTED)(
     lambda share, judges, images, targets: np.round(share * len(images), 6) % 1 == 0
 )
 ask.mistake(_asked)(lambda judges, images, targets: 1.0)
+
+
+@ask.mistake(CALL)
+def _asked_like_keras(judges, images, targets):
+    return np.all([judge.predict(images).argmax(1) == targets for judge in judges], axis=0).mean()
 
 
 def _belief(p, targets):
@@ -211,12 +279,14 @@ def _decided(p, targets):
 @ask.mistake(_is_one, mean=np.array)
 @ask.mistake(_is_counted, sees=_belief, every=np.mean)
 @ask.mistake(DECIDE, sees=lambda p, targets: _belief(p, targets) > 0.9)
-@ask.mistake("That is how many: return the share, between 0 and 1.", mean=np.sum)
+@ask.mistake(DECIDE, sees=lambda p, targets: _belief(p, targets) > 0.5)
+@ask.mistake(MANY, mean=np.sum)
+@ask.mistake(MANY, mean=lambda seen: 100 * seen.mean())
 @ask.mistake(AVERAGED, every=np.mean)
 @ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.mean(axis=0, keepdims=True), targets))
 @ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.prod(axis=0, keepdims=True), targets))
 @ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.max(axis=0, keepdims=True), targets))
-@ask.mistake("One judge is enough for you: an image counts if all judges agree.", every=np.any)
+@ask.mistake(MAJORITY, every=np.any)
 @ask.mistake(MAJORITY, every=lambda seen, axis: seen.mean(axis) >= 0.5)
 @ask.mistake(MAJORITY, every=lambda seen, axis: seen.mean(axis) > 0.5)
 @ask.mistake(SOME, some=slice(0, 1))
@@ -232,6 +302,8 @@ def _share(judges, images, targets, some=slice(None), sees=_decided, every=np.al
 
 @ask.mistake(AVERAGED, of=np.prod)
 @ask.mistake(AVERAGED, of=np.sum)
+@ask.mistake(AVERAGED, of=np.min)
+@ask.mistake(AVERAGED, of=np.max)
 def _judge_by_judge(judges, images, targets, of):
     return of([_share([judge], images, targets) for judge in judges])
 
@@ -247,11 +319,15 @@ climb = Exercise(
     ),
 )
 DARK = RNG.uniform(0.3, 0.7, (2, 28, 28, 1))
-climb.case("the text's example", np.array([0.5, 0.5]), np.array([0.2, -0.1]), 1.0)
+climb.case("the text's example", np.array([0.5, 0.5]), np.array([1.0, 0.0]), 0.1)
+climb.case("two pixels, rate 1", np.array([0.5, 0.5]), np.array([0.2, -0.1]), 1.0)
 climb.case("one image, rate 0.1", DARK[0], WILD[0], 0.1)
 climb.case("two images, some pixels at their ends", BLACK_AND_WHITE, WILD[:2], 0.5)
 climb.case("two other images, rate 3", DARK, WILD[1:], 3.0, hidden=True)
 DOWN = "This is the printed step, and p falls: x − rate · ∇p goes against the gradient of p."
+RATE = "The step must follow `rate`: η times the gradient, whatever η is."
+RISES = "A pixel must go down where p falls with it: keep the sign of the gradient."
+ALONE = "Return the image after the step, not the step alone."
 LONG = "Keep the length of the gradient: the normalised step comes later."
 _stays = climb.rule("A pixel left the range from 0 to 1: clip after the step.")(
     lambda image: not (image.min() < 0 or image.max() > 1)
@@ -269,10 +345,13 @@ def _up(x, gradient_of_p, rate):
 @climb.mistake(
     "Each pixel moves by its own slope: keep the numbers, not only their signs.", of=np.sign
 )
-@climb.mistake("A step up where p falls with the pixel? Keep the sign of the gradient.", of=np.abs)
-@climb.mistake("The step must follow `rate`.", fixed=1.0)
+@climb.mistake(RISES, of=np.abs)
+@climb.mistake(RATE, fixed=1.0)
+@climb.mistake(RATE, fixed=0.1)
+@climb.mistake(RISES, of=lambda g: np.clip(g, 0, 1))
 @climb.mistake(LONG, of=lambda g: g / np.linalg.norm(g))
-@climb.mistake("Return the image after the step, not the step alone.", start=0.0, highest=np.inf)
+@climb.mistake(ALONE, start=0.0, highest=np.inf)
+@climb.mistake(ALONE, start=0.0)
 def _climbed(x, g, rate, sign=1, highest=1, of=np.asarray, fixed=None, start=1.0):
     return np.clip(start * x + sign * (fixed or rate) * of(g), 1 - highest, highest)
 
@@ -304,7 +383,7 @@ def digits_read(room, n=10):
     [3, 7, None, None]
     """
     if isinstance(room, str):
-        room = [sign for sign in room if sign not in " ,;/"]
+        room = [sign for sign in room if sign not in " ,;/.…"]
     given = list(room) if np.iterable(room) else [room]
     read = [_digit(answer) for answer in given[:n]] + [None] * (n - len(given))
     odd = [
@@ -317,6 +396,43 @@ def digits_read(room, n=10):
         reason = "because each answer must be one digit from 0 to 9"
         print(f"Counted as no digit, {reason}: {', '.join(odd)}.")
     return read
+
+
+def reveal(room, targets, probability):
+    """Show the key of the blind test beside what the room read, once it has read all images.
+
+    Parameters
+    ----------
+    room : str, or sequence of anything
+        As in `digits_read`; None stands for an image that nobody has read yet.
+    targets : int array of shape (n,)
+    probability : array of shape (n,)
+        What the network gives to each target.
+
+    Examples
+    --------
+    >>> reveal([3, "?", None], np.array([3, 5, 8]), np.ones(3))
+    Not read yet: image 3. The targets are shown when each image has an answer: a digit, or "?".
+    """
+    n, text = len(targets), isinstance(room, str)
+    given = [sign for sign in room if sign not in " ,;/.…"] if text else room
+    given = list(given) if np.iterable(given) else [given]
+    given += [None] * (n - len(given))
+    missing = [str(place) for place, answer in enumerate(given[:n], 1) if answer in (None, "")]
+    if missing:
+        which = "all images" if len(missing) == n else f"image {', '.join(missing)}"
+        print(
+            f"Not read yet: {which}. The targets are shown when each image has an answer: a "
+            'digit, or "?".'
+        )
+        return
+    answers = pd.DataFrame({"target": targets, "p": probability})
+    answers.index = [f"image {place}" for place in range(1, n + 1)]
+    answers["the room"] = pd.array(digits_read(given, n), dtype="Int64")
+    display(answers.style.format({"p": "{:.2f}"}, na_rep="–"))
+    right = int((answers["the room"] == answers["target"]).sum())
+    print(f"right, if p were a chance of being right: {np.sum(probability):.1f} of {n}")
+    print(f"right, the room: {right} of {n}")
 
 
 def _digit(answer):
@@ -339,25 +455,37 @@ def show_stall(trajectories, target, epsilon):
     Parameters
     ----------
     trajectories : dict of str to array of shape (steps, 2)
-        For each start, p of the target and the length of the gradient before every step.
+        For each start (``"from noise"``), p of the target and the length of the gradient before
+        every step.
     target : int
         The class that was climbed to.
     epsilon : float
         The length of the gradient below which the stopping rule ends a walk.
     """
     figure, axes = _probability_and_slope(trajectories, target, "length of the gradient of p")
-    axes[0].set_title("From noise p climbs, from a digit it stays")
-    axes[1].set_title("From this 6, the ground is flat")
+    reached = _those_that(trajectories, lambda path: path[:, 0].max() >= 0.9)
+    flat = _those_that(trajectories, lambda path: path[0, 1] < epsilon)
+    axes[0].set_title(f"p ≥ 0.9: {reached}")
+    axes[1].set_title(f"Below ε at the start: {flat.partition(', not')[0]}")
     axes[1].axhline(epsilon, color="black", linestyle="--", linewidth=1)
     axes[1].annotate(
         "ε", (0.98, epsilon), xycoords=("axes fraction", "data"), ha="right", va="bottom"
     )
     plotting.show(
         figure,
-        "Two panels with log axes, two curves in each. From noise, p climbs to nearly one within a "
-        "few steps. From a real digit it stays many powers of ten below, and so does the length of "
-        "the gradient: a stall.",
+        f"Two panels with log axes, {len(trajectories)} curves in each: p of class {target}, and "
+        f"the length of its gradient. p climbs to nearly one {reached}. The length begins below "
+        f"the stopping rule's ε {flat}: where it stays there, nothing moves, which is a stall.",
     )
+
+
+def _those_that(trajectories, has):
+    """Say which curves have something: ``"from noise, not from a real 6"``."""
+    yes = [name for name, path in trajectories.items() if has(path)]
+    no = [name for name in trajectories if name not in yes]
+    if yes and no:
+        return f"{' and '.join(yes)}, not {' or '.join(no)}"
+    return " and ".join(yes) or f"neither {' nor '.join(no)}"
 
 
 def show_repair(trajectories, target):
@@ -373,7 +501,8 @@ def show_repair(trajectories, target):
     figure, axes = _probability_and_slope(
         trajectories, target, "length of the step", lines=("-", "--", "-", "--")
     )
-    axes[0].set_title("Normalised, both losses climb alike")
+    reached = [name for name, path in trajectories.items() if path[:, 0].max() >= 0.9]
+    axes[0].set_title(f"Kinds of step that reach p ≥ 0.9: {len(reached)} of {len(trajectories)}")
     axes[1].set_title("A normalised step has one length")
     axes[0].axhline(FLOOR, color="black", linestyle=":", linewidth=1)
     axes[0].annotate(
@@ -385,17 +514,17 @@ def show_repair(trajectories, target):
     )
     plotting.show(
         figure,
-        "Two panels with log axes, four curves in each, all from the same real digit. The two "
-        "normalised walks, with the logarithm and without, climb on one line from far below the "
-        "floor of the logarithm to p of almost one, by steps of one length. The two raw walks stay "
-        "at the bottom, because their steps are tiny.",
+        f"Two panels with log axes, {len(trajectories)} curves in each, all from the same real "
+        f"digit towards class {target}; the title says how many of them get to p of almost one. "
+        "The normalised walks take steps of one length and lie on one line; a raw step is as long "
+        "as the slope, which is tiny where p is.",
     )
 
 
 def _probability_and_slope(trajectories, target, slope, lines=("-", "-")):
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4))
     for ax, column, label in zip(axes, (0, 1), (f"p of class {target}", slope), strict=True):
-        for (name, trajectory), line in zip(trajectories.items(), lines, strict=True):
+        for (name, trajectory), line in zip(trajectories.items(), itertools.cycle(lines)):
             ax.semilogy(trajectory[:, column], line, label=name)
         ax.set(xlabel="step", ylabel=label)
     axes[0].legend(frameon=False)
@@ -430,7 +559,7 @@ def show_film_strips(runs, source, target):
     )
 
 
-def show_matrix(images):
+def show_matrix(images, taken):
     """Show what became of ten real digits on their way to all ten classes.
 
     Parameters
@@ -438,13 +567,16 @@ def show_matrix(images):
     images : array of shape (100, h, w, 1), values in [0, 1]
         Image i comes from the source i // 10 and goes to the class i % 10. The diagonal, drawn in
         an orange frame, holds the real sources.
+    taken : bool array of shape (100,)
+        Which images the network takes for their target; the diagonal does not count.
     """
     images = plotting.squeeze_digits(images)
+    taken = np.asarray(taken)[~np.eye(10, dtype=bool).ravel()]
     figure = plotting.digit_table(
         images.reshape(10, 10, *images.shape[1:]),
         list("0123456789"),
         list("0123456789"),
-        title="The network takes each image for the class of its column",
+        title=f"The network takes {taken.sum()} of {taken.size} for the class of their column",
         rows="real source image (orange frame)",
         columns="target class",
     )
@@ -569,7 +701,8 @@ def show_differences(stopped, walked, pairs, stop_at):
         np.stack([start, early, early - start, late, late - start]),
         ["source", f"stopped at {stop_at:g}", "difference", f"{steps} steps", "difference"],
         [f"{pair // 10} → {walked.targets[pair]}" for pair in pairs],
-        title=f"Stopped at {stop_at:g}, little has changed; after {steps} steps, much has",
+        title=f"Each pixel changed by {np.abs(early - start).mean():.2f} on average when stopped "
+        f"at {stop_at:g}, by {np.abs(late - start).mean():.2f} after {steps} steps",
         signed=[False, False, True, False, True],
     )
     plotting.show(
@@ -598,8 +731,8 @@ def show_step_sizes(runs):
     plotting.show(
         figure,
         "Trajectories of p of ten images, one panel for each learning rate; the title of a panel "
-        "says what p does there. Too small a rate: p hardly leaves zero. A right one: p rises to "
-        "one and stays. Too large a one: p jumps up and down until the end.",
+        "says what p does there: it stays low where steps are too small, rises and stays, or jumps "
+        "up and down where they are too large.",
     )
 
 
@@ -646,12 +779,12 @@ def show_blind_test(images):
         images,
         [f"image {place}" for place in range(1, len(images) + 1)],
         columns=5,
-        title="Which digits are these? The network has no doubt",
+        title="Which digits are these?",
     )
     figure.set_size_inches(9.5, 4.6)
     plotting.show(
         figure,
-        "Ten images of bright strokes on black, numbered and without labels. A few resemble a "
-        "digit, others could be anything. The network is certain of all of them.",
+        "Ten images of bright strokes on black, numbered and without labels, to be read before "
+        "anybody knows what they were to become.",
         name="05_blind_test",
     )

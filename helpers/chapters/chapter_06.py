@@ -29,11 +29,24 @@ push.case("4 neighbours, two of class 5", POINT, NEIGHBOURS, CLASSES, 5)
 push.case("4 neighbours, none of class 0", POINT, NEIGHBOURS, CLASSES, 0, hidden=True)
 
 
+def _signs(labels, target):
+    return np.where(labels == target, 1, -1)
+
+
+MEAN = "Take the mean over the neighbours that come in: twice as many must not double the step."
+AXIS = "One number a pixel: [:, None] makes the signs a column, and the mean is over axis=0."
+
+
 @push.right
 @push.mistake("This moves away from the target's class: the sign is turned.", own=-1.0, other=1.0)
 @push.mistake("This moves towards every neighbour: those of a wrong class must push.", other=1.0)
 @push.mistake("This follows the right class only: those of a wrong class must push.", other=0.0)
-@push.mistake("Twice as many neighbours would double your step: take the mean.", of_all=np.sum)
+@push.mistake("This pushes only: those of the target's class must draw x to them.", own=0.0)
+@push.mistake(MEAN, of_all=np.sum)
+@push.mistake(MEAN, of_all=lambda rows, axis: np.sum(rows, axis) / 10)
+@push.mistake(MEAN, of_all=lambda rows, axis: np.sum(rows, axis) / max(1, len(rows) - 1))
+@push.mistake(AXIS, of_all=lambda rows, axis: np.mean(rows))
+@push.mistake(AXIS, of_all=lambda rows, axis: np.mean(rows, axis=1))
 def _one_by_one(x, neighbours, labels, target, own=1.0, other=-1.0, of_all=np.mean):
     pairs = zip(neighbours, labels, strict=True)
     return of_all([(own if c == target else other) * (x - X) for X, c in pairs], axis=0)
@@ -43,6 +56,24 @@ def _one_by_one(x, neighbours, labels, target, own=1.0, other=-1.0, of_all=np.me
 def _two_means(x, neighbours, labels, target):
     away = x - neighbours
     return away[labels == target].mean(axis=0) - away[labels != target].mean(axis=0)
+
+
+@push.mistake(AXIS)
+def _signs_in_a_row(x, neighbours, labels, target):
+    return (_signs(labels, target) * (x - neighbours)).mean(axis=0)
+
+
+@push.mistake("By its whole distance: keep the length of x - X, and of their mean.")
+def _unit_vectors(x, neighbours, labels, target):
+    away = x - neighbours
+    away = away / np.linalg.norm(away, axis=1, keepdims=True)
+    return (_signs(labels, target)[:, None] * away).mean(axis=0)
+
+
+@push.mistake("By its whole distance: keep the length of x - X, and of their mean.")
+def _unit_mean(x, neighbours, labels, target):
+    mean = _one_by_one(x, neighbours, labels, target)
+    return mean / np.linalg.norm(mean)
 
 
 follow = Exercise(
@@ -68,14 +99,18 @@ def _in_any_order(function, *arguments):
 # from near to far: 7, 2, 5, 0, 9, 4, 1, 8, 3, 6
 FAR = np.array([0.4, 0.7, 0.2, 0.9, 0.6, 0.3, 1.0, 0.1, 0.8, 0.5])
 TWO_NEAR, NONE_NEAR = np.array([[1, 3, 3, 3, 1, 3, 3, 1, 1, 3], [1, 3, 1, 3, 3, 1, 3, 1, 3, 3]])
+ONE_NEAR = np.array([3, 1, 1, 3, 1, 3, 1, 3, 1, 3])
 FOUR = np.array([0.2, 0.9, 0.4, 0.7]), np.array([1, 3, 1, 3])
 follow.case("the text's example, target 1", *FOUR, 1, 2, view=_in_any_order)
 follow.case("the text's example, target 3", *FOUR, 3, 2, view=_in_any_order)
 follow.case("two 3s among the 4 nearest", FAR, TWO_NEAR, 3, 4, view=_in_any_order)
 follow.case("no 3 among the 4 nearest", FAR, NONE_NEAR, 3, 4, view=_in_any_order)
+follow.case("one 1 among the 4 nearest", FAR, ONE_NEAR, 1, 4, view=_in_any_order)
 follow.case("no 1 among the 1 nearest", FAR, 4 - NONE_NEAR, 1, 1, view=_in_any_order, hidden=True)
 SUBSET = "These are places in a part of the images: places in the whole training set are asked for."
 FIRST = "These are the first of that class in the training set, not the nearest ones."
+HOW_MANY = "Where none of the k nearest fits, follow k images of the class: not one, and not all."
+PLACES = "Return places, whole numbers from 0 to n - 1: no labels, no distances, no True and False."
 SOME_FIT = "Some of the k nearest fit: follow those. Others are needed only if there is none."
 _finds_some = follow.rule("No neighbour fits: take the nearest of the class.")(lambda p: p.size > 0)
 
@@ -90,10 +125,33 @@ def _nearest_of_class(distances, labels, target, k):
 @follow.mistake(SUBSET, fallback=lambda d, labels, t, k: np.argsort(d[labels == t])[:k])
 @follow.mistake(FIRST, fallback=lambda d, labels, t, k: np.flatnonzero(labels == t)[:k])
 @follow.mistake("These are all the neighbours: keep those of the target class.", keep_all=True)
-def _follow(distances, labels, target, k, fallback=_nearest_of_class, keep_all=False):
-    near = np.argsort(distances)[:k]
+@follow.mistake(SOME_FIT, least=2)
+@follow.mistake(HOW_MANY, fallback=lambda d, labels, t, k: _nearest_of_class(d, labels, t, len(d)))
+@follow.mistake(HOW_MANY, fallback=lambda d, labels, t, k: _nearest_of_class(d, labels, t, 1))
+@follow.mistake("np.argsort sorts from near to far: these are the farthest images.", order=-1)
+def _follow(
+    distances, labels, target, k, fallback=_nearest_of_class, keep_all=False, least=1, order=1
+):
+    near = np.argsort(order * distances)[:k]
     chosen = [i for i in near if keep_all or labels[i] == target]
-    return np.array(chosen or fallback(distances, labels, target, k), int)
+    if len(chosen) < least:
+        chosen = fallback(order * distances, labels, target, k)
+    return np.array(chosen, int)
+
+
+@follow.mistake(PLACES)
+def _their_labels(distances, labels, target, k):
+    return labels[_follow(distances, labels, target, k)]
+
+
+@follow.mistake(PLACES)
+def _their_distances(distances, labels, target, k):
+    return distances[_follow(distances, labels, target, k)]
+
+
+@follow.mistake(PLACES)
+def _yes_or_no(distances, labels, target, k):
+    return labels == target
 
 
 @follow.mistake(SUBSET)
@@ -112,13 +170,19 @@ loss = Exercise(
     ),
 )
 SQUARED, LABELS = np.array([4.0, 9.0, 2.0, 16.0, 1.0, 6.0]), np.array([3, 3, 5, 3, 8, 5])
+SPREAD = np.array([3000.0, 60.0, 2.0, 9000.0, 1.0, 6.0])  # less the largest, or the first: inf
 loss.case("the text's example", np.array([0.0, 2.0]), np.array([3, 5]), 3, 2)
 loss.case("6 images, tau = 2", SQUARED, LABELS, 3, 2.0)
 loss.case("6 images, tau = 20, target 5", SQUARED, LABELS, 5, 20.0)
 loss.case("6 images far away, tau = 2", SQUARED + 4000, LABELS, 3, 2.0)
+loss.case("6 images, near and far", SPREAD, LABELS, 3, 2.0)
 loss.case("6 images, tau = 0.7, target 8", SQUARED[::-1] * 3, LABELS, 8, 0.7, hidden=True)
 SIGN = "Nearer to the target's class must lower the loss, and yours rises: look at the signs."
 SQUARES = "The argument holds squared distances already: no root and no further square."
+TAU = "A larger tau must make it smoother: divide."
+FORMULA = "The weight is exp(-squared distance / tau), and the logarithm the natural one."
+SHARE = "p is a share of the weight: the sum over the class, divided by the sum over all images."
+FLOOR = "Nothing is to be added: the least squared distance, subtracted first, keeps a weight at 1."
 FAR_AWAY = "Far from all images every weight is 0, and 0/0 is NaN: subtract the least one first."
 _is_positive = loss.rule(SIGN)(lambda result: not result < 0)
 _is_finite = loss.rule(FAR_AWAY)(lambda result: np.isfinite(result))
@@ -136,10 +200,27 @@ def _by_logsumexp(squared_distances, labels, target, tau):
 @loss.mistake(SIGN, logits=lambda d2, tau: d2 / tau)
 @loss.mistake(SQUARES, logits=lambda d2, tau: -np.sqrt(d2) / tau)
 @loss.mistake(SQUARES, logits=lambda d2, tau: -(d2**2) / tau)
-@loss.mistake("A larger tau must make it smoother: divide.", logits=lambda d2, t: -d2 * t)
+@loss.mistake(TAU, logits=lambda d2, t: -d2 * t)
+@loss.mistake(TAU, logits=lambda d2, t: -d2)
+@loss.mistake(FORMULA, logits=lambda d2, t: -d2 / (2 * t))
+@loss.mistake(FORMULA, logits=lambda d2, t: -d2 / t**2)
+@loss.mistake(FORMULA, finish=lambda p: -np.log2(p))
+@loss.mistake(FORMULA, finish=lambda p: -np.log10(p))
 def _naive(d2, labels, target, tau, logits=lambda d2, t: -d2 / t, finish=lambda p: -np.log(p)):
     weights = np.exp(logits(d2, tau))
     return finish(weights[labels == target].sum() / weights.sum())
+
+
+@loss.mistake(TAU, logits=lambda d2, t: -d2)
+@loss.mistake(SHARE, of=np.mean)
+@loss.mistake(SHARE, others=True)
+@loss.mistake(FLOOR, floor=1e-10)
+def _shifted(
+    d2, labels, target, tau, logits=lambda d2, t: -d2 / t, of=np.sum, others=False, floor=0
+):
+    weights = np.exp(logits(d2 - d2.min(), tau))
+    rest = weights[labels != target] if others else weights
+    return -np.log(of(weights[labels == target]) / of(rest) + floor)
 
 
 # --- what judges see, how two makers compare on the same starts, and how long a call takes
@@ -338,8 +419,8 @@ def show_walk(trajectory, p, source, target):
     )
     plotting.show(
         figure,
-        f"Eight images of one walk. The first is a real {source}. Its strokes change little, a "
-        f"short new one appears beside them, and the last image counts as class {target} for k-NN.",
+        f"Eight images of one walk. The first is a real {source}. Its strokes change little from "
+        f"image to image, and p of class {target} stands above each.",
         name="06_walk",
     )
 
