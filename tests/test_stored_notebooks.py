@@ -8,6 +8,7 @@ import ast
 import re
 import statistics
 import symtable
+import sys
 
 import pytest
 
@@ -168,6 +169,14 @@ def test_every_cell_has_one_priority(path):
     assert "must" in notebooks.tags(notebooks.code_cells(notebook)[0]), (
         "the first code cell sets up all others: tag it must"
     )
+
+
+@by_name(ALL)
+def test_a_notebook_that_was_opened_alone_says_what_it_needs(path, monkeypatch):
+    first = ast.parse(notebooks.code_cells(notebooks.read(path))[0].source).body[0]
+    monkeypatch.setitem(sys.modules, "helpers", None)  # as if it could not be found
+    with pytest.raises(ModuleNotFoundError, match="^get the rest of the course where you got"):
+        exec(compile(ast.Module([first], []), "the first statement", "exec"), {})
 
 
 @by_name(ALL)
