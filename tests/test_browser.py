@@ -1,0 +1,333 @@
+"""The course as people meet it: JupyterLab in a real browser, with clicks and keys.
+
+``pytest -m browser`` runs these tests alone. They take the browser of the system, and never
+download one. What they saw is kept in build/browser, to be looked at.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from helpers.course import editions, notebooks, release
+from helpers.session import ROOT
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PROGRAM = next(filter(None, map(shutil.which, BROWSERS)), None)
+WANTING = [
+    *([] if importlib.util.find_spec("playwright") else ["`pip install -e .[browser]`"]),
+    *([] if PROGRAM else ["Chromium or Chrome on the PATH"]),
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(bool(WANTING), reason=f"a browser test needs {' and '.join(WANTING)}"),
+]
+
+PICTURES = notebooks.BUILD / "browser"
+PROJECTOR = {"width": 1280, "height": 720}
+START, RUN = 300, 900  # seconds at most: for a page or one cell, and for a whole notebook
+RED = '[data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab shows exceptions so too
+OUTPUT = ".jp-OutputArea-output"
+DOTS = ".jp-Placeholder-contentContainer"  # in the place of a folded solution
+WRONG = "return kernel * kernel * channels_in * filters"
+RIGHT = "return (kernel * kernel * channels_in + 1) * filters"
+FIT = """image => ({
+    source: image.src.slice(0, 60),
+    pixels: image.naturalWidth,
+    over: image.getBoundingClientRect().right
+        - image.closest('.jp-Cell').getBoundingClientRect().right,
+})"""
+RAN = re.compile(r"^\[\d+\]:$")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start the browser of the system, once for all tests."""
+    from playwright.sync_api import sync_playwright
+
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=PROGRAM, timeout=1000 * START)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser):
+    """Open an empty page of the size of a projector."""
+    opened = browser.new_page(viewport=PROJECTOR)
+    opened.set_default_timeout(1000 * START)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def lab(page, tmp_path, request):
+    """Return a function that starts JupyterLab in a folder; keep the last screen of a test."""
+    servers = []
+
+    def start(folder):
+        environment = as_a_person(folder, tmp_path / "home")
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--allow-root"]
+        server = subprocess.Popen(
+            [*command, "--IdentityProvider.token="],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        servers.append(server)
+        return Lab(page, address(server), folder)
+
+    yield start
+    try:
+        page.screenshot(path=PICTURES / f"{request.node.name}.png")
+    finally:
+        for server in servers:
+            server.terminate()
+            try:
+                server.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                server.kill()
+            server.stderr.close()
+
+
+def as_a_person(folder, home):
+    """Return the environment of somebody who starts in a folder, in the lite profile."""
+    home.mkdir()
+    ours = ("COURSE_", "JUPYTER", "IPYTHON", "PYTEST_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    return environment | {
+        "HOME": str(home),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "PYTHONPATH": str(folder),  # the helpers of that folder, not those of this one
+        "COURSE_PROFILE": "lite",
+        "NO_PROXY": "localhost,127.0.0.1",
+    }
+
+
+def address(server):
+    """Read where a server listens, and go on reading what it says."""
+    said = []
+    late = threading.Timer(START, server.kill)
+    late.start()
+    for line in server.stderr:
+        said.append(line)
+        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/", line):
+            late.cancel()
+            threading.Thread(target=lambda: [None for _ in server.stderr], daemon=True).start()
+            return found[0]
+    late.cancel()
+    raise AssertionError(f"JupyterLab did not start:\n{''.join(said)}")
+
+
+class Lab:
+    """JupyterLab in a page, and what a person does there."""
+
+    def __init__(self, page, url, folder):
+        self.page, self.url, self.folder = page, url, folder
+        self.notebook = None
+
+    def open(self, name):
+        """Open a notebook of the folder `notebooks` with clicks in the list of files."""
+        self.notebook = nbformat.read(self.folder / "notebooks" / name, as_version=4)
+        self.page.goto(f"{self.url}lab")
+        for entry in ("notebooks", name):
+            self.page.locator(".jp-DirListing-item", has_text=entry).dblclick()
+        self.page.get_by_text("Would you like to get notified").wait_for()
+        self.page.get_by_role("button", name="No", exact=True).click()
+        self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        self.cell(len(self.notebook.cells) - 1).wait_for(state="attached")
+
+    def place(self, text):
+        """Return the place of the first cell that contains a text."""
+        return next(i for i, cell in enumerate(self.notebook.cells) if text in cell.source)
+
+    def cell(self, place):
+        """Return a cell, found by its place in the notebook."""
+        return self.page.locator(f'.jp-Notebook [data-windowed-list-index="{place}"]')
+
+    def menu(self, *path):
+        """Choose from the menu on top."""
+        self.page.locator(".lm-MenuBar-item", has_text=path[0]).click()
+        self.page.locator(".lm-Menu-item", has_text=re.compile(f"^{path[1]}")).first.click()
+
+    def run(self, place):
+        """Run one cell with the keyboard, and return it when it has finished."""
+        cell = self.cell(place)
+        prompt = cell.locator(".jp-InputPrompt")
+        cell.locator(".cm-content").click()
+        before = prompt.inner_text()
+        self.page.keyboard.press("Control+Enter")
+        self.page.wait_for_function(
+            "([node, before]) => node.innerText !== before && /^\\[\\d+\\]:$/.test(node.innerText)",
+            arg=[prompt.element_handle(), before],
+        )
+        return cell
+
+    def write(self, place, source):
+        """Replace the source of a cell by the keyboard."""
+        self.cell(place).locator(".cm-content").click()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.insert_text(source)
+
+    def add_below(self, place, source):
+        """Put a new cell below another, and return its place."""
+        self.cell(place).locator(".jp-InputPrompt").click()
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("b")
+        self.notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(source))
+        self.write(place + 1, source)
+        return place + 1
+
+    def run_all(self):
+        """Run all cells from the menu, and wait for the last or for something on red."""
+        last = max(i for i, cell in enumerate(self.notebook.cells) if cell.cell_type == "code")
+        self.menu("Run", "Run All Cells")
+        finished = self.cell(last).locator(".jp-InputPrompt", has_text=RAN)
+        finished.or_(self.page.locator(RED)).first.wait_for(state="attached", timeout=1000 * RUN)
+
+    def picture(self, name):
+        """Keep what is on the screen."""
+        self.page.screenshot(path=PICTURES / f"{name}.png")
+
+    def pages(self, name):
+        """Read the notebook from top to bottom, and keep each screen."""
+        pane = self.page.locator(".jp-Notebook .jp-WindowedPanel-outer")
+        pane.evaluate("pane => { pane.scrollTop = 0 }")
+        for number in range(1, 200):
+            self.picture(f"{name}_{number:02}")
+            if not pane.evaluate(
+                """pane => new Promise(done => {
+                    const before = pane.scrollTop
+                    pane.scrollTop += pane.clientHeight - 60
+                    const moved = () => done(pane.scrollTop > before + 1)
+                    requestAnimationFrame(() => requestAnimationFrame(moved))
+                })"""
+            ):
+                return
+
+
+@pytest.fixture
+def released(tmp_path):
+    """Return a function that makes a copy of a notebook with the command `release`."""
+
+    def make(*arguments):
+        command = [sys.executable, "-m", "helpers.course", "release", *arguments, "--to"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        target = tmp_path / "copy"
+        subprocess.run([*command, target], cwd=ROOT, env=environment, check=True)
+        return target
+
+    return make
+
+
+def test_an_instructor_runs_a_whole_notebook(lab, tmp_path):
+    def left_out(folder, names):
+        places = {name: (Path(folder) / name).relative_to(ROOT) for name in names}
+        return [n for n, place in places.items() if n == ".git" or release.left_by_running(place)]
+
+    shutil.copytree(ROOT, tmp_path / "course", ignore=left_out)
+    course = lab(tmp_path / "course")
+    course.open("01_train_cnn.ipynb")
+    course.run_all()
+    course.pages("01")
+    seen = course.page.locator(".jp-Notebook")
+    assert seen.locator(RED).all_text_contents() == []
+    printed = "\n".join(seen.locator(".jp-OutputArea-output pre").all_text_contents())
+    assert "✓" in printed
+    assert "✗" not in printed
+    assert not re.search("█|y done|  done|accuracy=", printed), "a progress bar left something"
+    cells = notebooks.code_cells(course.notebook)
+    stored = sum("image/png" in out.get("data", {}) for cell in cells for out in cell.outputs)
+    assert seen.locator(".jp-OutputArea-output img").count() == stored
+    for image in seen.locator("img").all():
+        box = image.evaluate(FIT)
+        assert box["pixels"] > 0, f"{box['source']} is not drawn"
+        assert box["over"] <= 0, f"{box['source']} is wider than its cell"
+    assert seen.locator("mjx-container").count() > 0
+    assert seen.locator("mjx-merror").count() == 0
+
+
+def test_a_student_answers_asks_for_hints_and_counts(lab, released):
+    course = lab(released("01"))
+    course.open("01_train_cnn.ipynb")
+    course.run(1)
+    answer = course.place("# ANSWER 01-1")
+    stub = course.notebook.cells[answer].source
+    assert editions.STUB in stub
+
+    course.write(answer, stub.replace(editions.STUB, WRONG))
+    course.run(answer)
+    lines = course.run(answer + 1).locator(OUTPUT).inner_text().splitlines()
+    assert lines[0].startswith("✗ 01-1, ")
+    assert "bias" in lines[1]
+    course.picture("student_wrong")
+
+    own, hints = course.add_below(answer + 1, 'hint("01-1")'), []
+    for _ in range(3):
+        hints.append(course.run(own).locator(OUTPUT).inner_text())
+    assert [text.split(":")[0] for text in hints] == [f"01-1, hint {n} of 3" for n in (1, 2, 3)]
+    course.picture("student_hint")
+
+    course.write(answer, stub.replace(editions.STUB, RIGHT))
+    course.run(answer)
+    assert course.run(answer + 1).locator(OUTPUT).inner_text().startswith("✓ 01-1: right.")
+    course.picture("student_right")
+
+    course.write(
+        answer, "# ANSWER 01-1\ndef conv_parameters(kernel, channels_in, filters)\n    pass"
+    )
+    assert "SyntaxError" in course.run(answer).locator(RED).inner_text()
+    assert "older definition" in course.run(answer + 1).locator(OUTPUT).inner_text()
+    course.picture("student_typo")
+
+    progress = course.run(len(course.notebook.cells) - 1).locator(OUTPUT).inner_text()
+    assert re.search(r"1 of \d+ exercises tried, 1 right, 1 of \d+ points so far", progress)
+
+
+def test_a_presenter_shows_a_copy_where_answers_open_at_a_click(lab, released):
+    folder = released("05", "--presenter")
+    course = lab(folder)
+    course.open("05_cnn_inversion.ipynb")
+    assert course.page.locator(OUTPUT).count() == 0
+    cells = course.notebook.cells
+    for place in (place for place, cell in enumerate(cells) if editions.is_answer(cell)):
+        cell = course.cell(place)
+        cell.scroll_into_view_if_needed()
+        cell.locator(DOTS).wait_for()
+        assert not cell.locator(".cm-content").is_visible()
+    course.picture("presenter_folded")
+    cell.locator(DOTS).click()
+    cell.get_by_text("BEGIN SOLUTION").wait_for()
+
+    folded = [place for place, cell in enumerate(cells) if "<details>" in cell.source]
+    assert folded
+    for place in folded:
+        answer = course.cell(place).locator("details").first
+        answer.scroll_into_view_if_needed()
+        assert not answer.locator("p").first.is_visible()
+        answer.locator("summary").click()
+        answer.locator("p").first.wait_for()
+        course.picture(f"presenter_answer_{place}")
+        assert "$" not in answer.inner_text(), "a formula is not drawn"
+
+    course.page.goto((folder / "notes" / "05_cnn_inversion.html").as_uri())
+    course.page.screenshot(path=PICTURES / "notes.png", full_page=True)
+    pdf = course.page.pdf(path=PICTURES / "notes.pdf", prefer_css_page_size=True)
+    assert re.findall(rb"/Type /Page\b", pdf)
