@@ -274,10 +274,12 @@ def check(exercise, function):
       Each filter has one bias: add it.
     """
     grade = _GRADES[exercise] = grade_answer(exercise, function)
-    print(grade.message)
     if _is_older(exercise, function):
         name = function.__name__
-        print(f"  This is an older definition: the last run of its cell did not define `{name}`.")
+        print(
+            f"! The last run of the answer cell did not define `{name}`. Of the older definition:"
+        )
+    print(grade.message)
 
 
 def progress():
@@ -312,7 +314,7 @@ def progress():
 
 
 def hint(exercise):
-    """Print a hint, and a clearer one each time it is asked for.
+    """Print a hint, and each time it is asked for one more, which is clearer.
 
     Parameters
     ----------
@@ -332,7 +334,8 @@ def hint(exercise):
     """
     hints = _find(exercise).hints
     given = _HINTS_GIVEN[exercise] = min(_HINTS_GIVEN.get(exercise, 0) + 1, len(hints))
-    print(f"{exercise}, hint {given} of {len(hints)}: {hints[given - 1]}")
+    for number, text in enumerate(hints[:given], 1):
+        print(f"{exercise}, hint {number} of {len(hints)}: {text}")
 
 
 def _find(name):
@@ -592,7 +595,7 @@ def _difference(came, expected, tolerance):
     place = tuple(int(i) for i in np.argwhere(~_close(came, expected, tolerance))[0])
     where = ", ".join(map(str, place))
     came, expected = _told_apart(_number, came[place], expected[place])
-    return f"[{where}] is {came}, expected {expected}"
+    return f"the result at [{where}] is {came}, expected {expected}"
 
 
 def _told_apart(show, came, expected):

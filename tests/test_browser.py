@@ -282,7 +282,9 @@ def test_a_student_answers_asks_for_hints_and_counts(lab, released):
     own, hints = course.add_below(answer + 1, 'hint("01-1")'), []
     for _ in range(3):
         hints.append(course.run(own).locator(OUTPUT).inner_text())
-    assert [text.split(":")[0] for text in hints] == [f"01-1, hint {n} of 3" for n in (1, 2, 3)]
+    assert [text.splitlines()[-1].split(":")[0] for text in hints] == [
+        f"01-1, hint {n} of 3" for n in (1, 2, 3)
+    ]
     course.picture("student_hint")
 
     course.write(answer, stub.replace(editions.STUB, RIGHT))

@@ -358,9 +358,9 @@ def test_a_mistake_that_raises_shows_its_line_too():
         (np.ones(3), "shape (3,), expected shape (1, 10)"),
         ("seven", "gave the text 'seven'"),
         ({"answer": 1}, "gave a result of type dict and length 1"),
-        (np.full((1, 10), np.nan), "[0, 0] is NaN, expected 0.1"),
+        (np.full((1, 10), np.nan), "the result at [0, 0] is NaN, expected 0.1"),
         ([[1], [1, 2]], "gave a result of type list and length 2"),
-        (np.full((1, 10), 1 / 3), "[0, 0] is 0.333, expected 0.1"),
+        (np.full((1, 10), 1 / 3), "the result at [0, 0] is 0.333, expected 0.1"),
     ],
 )
 def test_what_came_out_is_shown(came, expected):
@@ -458,8 +458,9 @@ def test_a_hint_says_more_each_time_it_is_asked(capsys, monkeypatch):
     monkeypatch.setattr(exercises, "_HINTS_GIVEN", {})
     for number in (1, 2, 3, 3):
         hint("05-2")
-        text = EXERCISES["05-2"].hints[number - 1]
-        assert capsys.readouterr().out == f"05-2, hint {number} of 3: {text}\n"
+        given = enumerate(EXERCISES["05-2"].hints[:number], 1)
+        expected = [f"05-2, hint {place} of 3: {text}" for place, text in given]
+        assert capsys.readouterr().out.splitlines() == expected
 
 
 OLDER = "# ANSWER 01-1\ndef conv_parameters(k, c, f):\n    return 7\n"
@@ -494,9 +495,9 @@ def test_an_older_definition_is_named(ran, newer, capsys):
     assert "older" not in capsys.readouterr().out
     ran += [newer, "# the check"]
     check("01-1", answer)
-    assert capsys.readouterr().out.endswith(
-        "  This is an older definition: the last run of its cell did not define "
-        "`conv_parameters`.\n"
+    assert capsys.readouterr().out.startswith(
+        "! The last run of the answer cell did not define `conv_parameters`.\n"
+        "  What follows is about the older definition:\n✗ 01-1"
     )
     ran += [OLDER, "# the check"]
     check("01-1", answer)
