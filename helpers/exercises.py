@@ -275,10 +275,8 @@ def check(exercise, function):
     """
     grade = _GRADES[exercise] = grade_answer(exercise, function)
     if _is_older(exercise, function):
-        name = function.__name__
-        print(
-            f"! The last run of the answer cell did not define `{name}`. Of the older definition:"
-        )
+        print(f"! The last run of the answer cell did not define `{function.__name__}`.")
+        print("  What follows is about the older definition:")
     print(grade.message)
 
 
