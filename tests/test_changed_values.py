@@ -21,8 +21,12 @@ CHANGES = {
     ],
     #
     "03": [
-        ("most = 25  # neighbours to find", "most = 15  # neighbours to find", ["25"]),
-        ("limit, tol = 25, 0.01", "limit, tol = 10, 0.03", ["0.01", "25 iterations"]),
+        ("most = 25  # neighbours to find", "most = 15  # neighbours to find", ["and 25"]),
+        (
+            "limit, tol = 25, 0.01",
+            "limit, tol = 10, 0.03",
+            ["tol = 0.01", "exceeds 0.01", "25 iterations"],
+        ),
         ("voters = 5", "voters = 7", ["five"]),
         (
             "sizes, small = (2, 5, 10, 30, 100, 300, 784), 30",
