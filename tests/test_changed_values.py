@@ -39,11 +39,47 @@ CHANGES = {
     ],
     #
     "03": [
-        #
+        ("most = 25  # neighbours to find", "most = 15  # neighbours to find", ["and 25"]),
+        (
+            "limit, tol = 25, 0.01",
+            "limit, tol = 10, 0.03",
+            ["tol = 0.01", "exceeds 0.01", "25 iterations"],
+        ),
+        ("voters = 5", "voters = 7", ["five"]),
+        (
+            "sizes, small = (2, 5, 10, 30, 100, 300, 784), 30",
+            "sizes, small = (2, 20, 784), 10",
+            ["30 components"],
+        ),
+        (
+            "sizes, draws, steps = ([100, 1000, 10_000], 3, 100) if full else ([100, 1000], 1, 25)",
+            "sizes, draws, steps = [60, 300], 2, 10",
+            ["100 images", "1,000 images"],
+        ),
     ],
     #
     "04": [
-        #
+        (
+            "few, many = 5, 10  # neighbours that vote",
+            "few, many = 3, 7",
+            ["k = 5", "k = 10", "1/5"],
+        ),
+        (
+            'power, ones = 20, sorted(records.values("full", "04/prints_as_one").values())',
+            'power, ones = 8, sorted(records.values("full", "04/prints_as_one").values())',
+            ["power 20"],
+        ),
+        (
+            "edges = [0, 0.5, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999, 0.9999, 1]",
+            "edges = [0, 0.9, 1]",
+            [],
+        ),
+        ("usual, honest = 15, {}", "usual, honest = 20, {}", ["15 bins"]),
+        (
+            "first, batch, most = 50, 50, 600  # labels: at the start, in a purchase, in the end",
+            "first, batch, most = 100, 100, 500",
+            ["600"],
+        ),
     ],
     #
     "05": [

@@ -121,6 +121,14 @@ def test_the_sharpened_histogram_names_the_power_that_was_used(shown):
     assert "to the power 7:" in call.axes[2].get_title(loc="left") + call.axes[2].get_title()
 
 
+def test_a_power_that_makes_no_peak_is_not_said_to_make_one(shown):
+    for sharpened in (0.9, 0.999):
+        chapter_04.show_sharpened(np.full(3, 1.0), np.full(4, 0.5), np.full(5, sharpened), power=2)
+    titles = [c.axes[2].get_title(loc="left") + c.axes[2].get_title() for c in shown]
+    assert ["no peak yet" in title for title in titles] == [True, False]
+    assert ["has the CNN's peak" in call.alt for call in shown] == [False, True]
+
+
 @pytest.fixture
 def reliability():
     table = pd.DataFrame(
@@ -175,6 +183,23 @@ def test_refusal_draws_risk_against_the_share_kept_and_as_part_of_the_whole_risk
         np.testing.assert_allclose(right.lines[place].get_ydata(), 100 * kept[part])
     assert texts(left.get_legend().get_texts()) == ["CNN", "LR"]
     assert call.name == "04_refusal"
+
+
+def test_refusal_names_the_model_that_is_lowest_and_none_where_the_curves_cross(shown):
+    kept = np.linspace(0.02, 1, 50)
+    chapter_04.show_refusal({"CNN": (kept, kept / 5), "LR": (kept, kept / 10)})
+    chapter_04.show_refusal({"CNN": (kept, kept / 5), "LR": (kept, 0.1 + 0 * kept)})
+    titles = [c.axes[0].get_title(loc="left") + c.axes[0].get_title() for c in shown]
+    assert titles == ["LR has the least risk at every share drawn", "Risk of the images kept"]
+
+
+def test_a_reliability_diagram_says_on_which_side_of_chance_a_model_lies(shown, reliability):
+    for accuracy in ([0.7, 0.9], [0.2, 0.9], [0.2, 1.0]):
+        table = reliability.assign(accuracy=accuracy)
+        chapter_04.show_reliability({"CNN": table}, {"CNN": 0.07})
+    sides = ["chance explains it", "dots lie below chance", "dots lie below and some above chance"]
+    for call, side in zip(shown, sides, strict=True):
+        assert side in call.alt
 
 
 def test_active_learning_draws_the_lead_of_each_draw_with_its_interval(shown):

@@ -586,6 +586,15 @@ def test_shuffled_images_stand_below_the_originals(the_figure):
     assert np.array_equal(drawn[2].get_array(), shuffled[0, ..., 0])
 
 
+def test_the_alt_text_of_costs_names_who_keeps_most(shown):
+    costs = chapter_03.Costs(np.zeros((100, 784)), np.zeros(100, int))
+    for name, wrong, memory in (("k-NN", 3, 12e6), ("forest", 2, 16e6), ("CNN", 1, 0.9e6)):
+        costs.note(name, 100, 1.0, lambda images, wrong=wrong: np.arange(100) < wrong, memory)
+    chapter_03.show_costs(costs.table({}, arrays=[]))
+    ((_, alt, _),) = shown
+    assert "CNN has the smallest error; forest keeps the most memory, and CNN the least." in alt
+
+
 def test_costs_are_drawn_as_errors_with_the_most_accurate_model_on_top(the_figure):
     costs = chapter_03.Costs(np.zeros((100, 784)), np.zeros(100, int))
     costs.note("k-NN", 100, 0, lambda images: np.arange(100) >= 97, 188e6)
@@ -617,3 +626,27 @@ def test_learning_curves_are_in_percent_with_a_band_over_the_draws(the_figure):
     assert np.isclose([band.min(), band.max()], [70, 90]).all()
     assert [text.get_text() for text in ax.get_xticklabels()] == ["50", "500"]
     assert ax.get_xscale() == "log"
+    assert "ahead" not in ax.get_title(loc="left"), "k-NN is ahead at 500"
+
+
+def test_the_alt_text_of_learning_curves_gives_the_order_at_both_ends(shown):
+    curves = {"CNN": [[0.8, 0.85]], "k-NN": [[0.6, 0.9]], "LR": [[0.7, 0.8]]}
+    chapter_03.show_learning_curves(np.array([50, 500]), curves)
+    ((_, alt, _),) = shown
+    assert "fewest images, the best first: CNN, LR, k-NN. With the most: k-NN, CNN, LR." in alt
+
+
+def test_the_dip_at_two_neighbours_is_told_only_where_it_was_measured(shown):
+    right = {k: np.arange(100) < hits for k, hits in {1: 90, 2: 80, 3: 95, 25: 60}.items()}
+    chapter_03.show_accuracy_over_k(right, best=3)
+    right[2] = right[3]
+    chapter_03.show_accuracy_over_k(right, best=3)
+    assert ["dips at two" in alt for _, alt, _ in shown] == [True, False]
+
+
+def test_a_draw_chooses_its_own_k():
+    images = np.zeros((40, 4, 4, 1), "float32")
+    labels = np.arange(40) % 2
+    images[:, 0, 0, 0] = 0.8 * labels + np.linspace(0, 0.1, 40)
+    assert chapter_03.knn_with_own_k(images, labels, images[:6], labels[:6]) == 1
+    assert chapter_03.knn_with_own_k(images[:6], labels[:6], images, labels) == 1

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib import ticker
 from scipy import special, stats
 
@@ -21,7 +22,8 @@ means = Exercise(
     ),
 )
 means.case("the text's example", np.array([[0.9, 0.1], [0.7, 0.3]]), np.array([0, 1]))
-means.case("8 images, 5 classes", DRAWN[:8], np.array([0, 1, 2, 3, 4, 0, 1, 2]))
+UNSURE = DRAWN[np.argsort(DRAWN.max(axis=1))[:16:2]]  # m(x) is below 0.5 in some
+means.case("8 images, 5 classes", UNSURE, (UNSURE.argmax(axis=1) + np.arange(8) % 2) % 5)
 means.case("30 images, 5 classes", DRAWN, np.arange(30) % 5, hidden=True)
 LABEL = "m(x) may not look at the label: it is the largest probability, not the true class's."
 TWICE = "p is already a probability: a second softmax flattens it."
@@ -63,8 +65,12 @@ def _images(*groups):
 TWO = (0.88, 10, 10), (0.99, 50, 44)
 error.case("two groups of images, 15 bins", *_images(*TWO), 15)
 error.case("the text's example", *_images((0.9, 1, 1), (0.6, 3, 0)))
-error.case("the same and 40 with m = 1", *_images(*TWO, (1.0, 40, 30)), 15)
+SCATTERED = np.array([0.02, 0.05, 0.13, 0.28, 0.31, 0.32, 0.52, 0.58, 0.69, 0.71, 0.83, 0.85, 0.97])
+RIGHT = np.isin(np.arange(13), [1, 3, 6, 8, 9, 11, 12])
+error.case("13 images, 15 bins", SCATTERED, RIGHT, 15)
+error.case("two groups and 40 with m = 1", *_images(*TWO, (1.0, 40, 30)), 15)
 error.case("two groups of images, 2 bins", *_images(*TWO), 2)
+error.case("13 images, 30 bins", SCATTERED, RIGHT, 30)
 error.case("30 images, 7 bins", DRAWN.max(axis=1), RNG.random(30) < 0.6, 7, hidden=True)
 CANCEL = "Too sure here and not sure enough there cancel: take the absolute gap in each bin."
 UNWEIGHTED = "One image counts as much as three: weight each bin by its share of the images."
@@ -111,9 +117,10 @@ kept = Exercise(
     ),
 )
 kept.case("the text's example", np.array([0.9, 0.6, 0.8, 0.5]), np.arange(4) < 2, 0.5)
-kept.case("10 images, share = 0.6", np.arange(10) * 7 % 10 / 10, np.arange(10) % 3 != 1, 0.6)
-kept.case("20 images, share = 0.25", np.linspace(0.41, 0.99, 20), np.arange(20) % 5 > 0, 0.25)
+kept.case("10 images, share = 0.67", np.arange(10) * 7 % 10 / 10, np.arange(10) % 3 != 1, 0.67)
+kept.case("20 images, share = 0.26", np.linspace(0.41, 0.99, 20), np.arange(20) % 5 > 0, 0.26)
 kept.case("30 images, share = 0.3", RNG.random(30), RNG.random(30) < 0.6, 0.3, hidden=True)
+ROUNDED = "Keep `round(share * n)` images: 6.7 is 7, and 5.2 is 5."
 REFUSED = "Refused images are not errors: divide by the number of images kept."
 
 
@@ -122,8 +129,12 @@ REFUSED = "Refused images are not errors: divide by the number of images kept."
 @kept.mistake("`share` is the part kept, not the part refused.", part=lambda share: 1 - share)
 @kept.mistake("That is the accuracy on all images: refuse some.", part=lambda share: 1)
 @kept.mistake(REFUSED, share_of=lambda right, m: right.sum() / len(m))
-def _kept(m, correct, share, order=-1, part=float, share_of=lambda right, m: right.mean()):
-    return share_of(correct[np.argsort(order * m)][: round(part(share) * len(m))], m)
+@kept.mistake(ROUNDED, whole=int)
+@kept.mistake(ROUNDED, whole=lambda count: int(np.ceil(count)))
+def _kept(
+    m, correct, share, order=-1, part=float, share_of=lambda right, m: right.mean(), whole=round
+):
+    return share_of(correct[np.argsort(order * m)][: whole(part(share) * len(m))], m)
 
 
 @kept.mistake("`share` is a share of the images, not a value of m to compare with.")
@@ -149,6 +160,29 @@ def above_0(values):
     return bool(_interval(values[:, None])[1][0] > 0)
 
 
+def risk_at(curves, shares):
+    """Return the risk at some shares of the images kept: a DataFrame, a row for each share.
+
+    Parameters
+    ----------
+    curves : dict of str to pair of arrays of shape (n,)
+        Coverage and risk of each model: what `helpers.confidence.risk_coverage` gives.
+    shares : list of float in ]0, 1]
+
+    Examples
+    --------
+    >>> risk_at({"CNN": (np.array([0.5, 1]), np.array([0.1, 0.2]))}, [0.5, 1]).loc[0.5, "CNN"]
+    np.float64(0.1)
+    """
+    return pd.DataFrame(
+        {
+            name: risk[np.rint(np.multiply(shares, len(risk))).astype(int) - 1]
+            for name, (_, risk) in curves.items()
+        },
+        index=shares,
+    )
+
+
 # --- figures
 
 
@@ -160,20 +194,25 @@ def show_confidences(m):
     m : dict of str to array of shape (n,), values in [0, 1]
         The confidences by the name of the model: ``"CNN"``, ``"LR"``, ``"k-NN, k = 5"`` …
     """
-    figure = _histograms({f"{name}:\n{_finding(name)}": values for name, values in m.items()})
+    findings = {name: _finding(name, values) for name, values in m.items()}
+    figure = _histograms({f"{name}:\n{findings[name]}": values for name, values in m.items()})
+    said = "; ".join(f"{name}, {finding}" for name, finding in findings.items())
     plotting.show(
         figure,
-        "Four histograms of m(x), counts on a log scale. The CNN has one high peak at 1, k-NN has "
-        "separate spikes at multiples of 1/k, logistic regression fills the whole range. The shape "
-        "comes from how a model makes its probability.",
+        f"Histograms of m(x), one for each model, counts on a log scale: {said}. The shape comes "
+        "from how a model makes its probability.",
     )
 
 
-def _finding(name):
+def _finding(name, m):
     """Say what the histogram of a model shows; the k of k-NN stands at the end of its name."""
     if name.startswith("k-NN"):
         return f"multiples of 1/{name.split()[-1]}"
-    return {"CNN": "one peak at 1", "LR": "spread out"}[name]
+    return "one peak at 1" if _has_peak(m) else "spread out"
+
+
+def _has_peak(m):
+    return bool(np.median(m) > 0.99)
 
 
 def show_sharpened(cnn, lr, sharpened, power):
@@ -185,13 +224,14 @@ def show_sharpened(cnn, lr, sharpened, power):
         The confidences m(x) of the CNN, of LR, and of LR to the `power`.
     power : float
     """
-    title = f"LR, to the power {power:g}:\na peak for free"
+    peak = _has_peak(sharpened)
+    title = f"LR, to the power {power:g}:\n{'a peak for free' if peak else 'no peak yet'}"
     as_one = f"CNN: {np.mean(cnn >= 0.99995):.0%} of the m(x)\nprint as 1.0000"
     figure = _histograms({as_one: cnn, "LR": lr, title: sharpened})
     plotting.show(
         figure,
-        "Three histograms of m(x). Logistic regression is spread; raised to a power it has the "
-        "CNN's peak at 1. Anybody can make a peaked histogram.",
+        "Three histograms of m(x): the CNN, logistic regression, and the same raised to a power. "
+        + ("The last has the CNN's peak at 1: anybody can make one." * peak),
     )
 
 
@@ -224,18 +264,38 @@ def show_reliability(tables, gaps):
     figure, axes = plt.subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
     for ax, (name, table) in zip(axes.flat, tables.items(), strict=True):
         _reliability(ax, table)
-        verdict = "too sure" if gaps[name] > 0 else "too modest"
-        ax.set_title(f"{name}: on average\n{100 * abs(gaps[name]):.1f} points {verdict}")
+        title = f"{name}: on average\n{100 * abs(gaps[name]):.1f} points {_verdict(gaps[name])}"
+        ax.set_title(title)
         ax.label_outer()
+    said = [f"{name} is {_verdict(gaps[name])}, and {_sides(tables[name])}." for name in tables]
     plotting.show(
         figure,
-        "Four reliability diagrams, accuracy against confidence, on log-odds axes. From the middle "
-        "nearly to the end, the CNN's dots lie below the diagonal: it is too sure. So is k-NN with "
-        "unanimous votes; with fewer votes it lies above. Logistic regression lies above the "
-        "diagonal where it is fairly sure, and within chance of it where it is very sure. No model "
-        "is exactly honest.",
+        "Reliability diagrams, accuracy against confidence, on log-odds axes, one for each model. "
+        + " ".join(said),
         name="04_reliability",
     )
+
+
+def _verdict(gap):
+    return "too sure" if gap > 0 else "too modest"
+
+
+def _chance(table):
+    """Return the ends of the accuracies that hold 95 % of a calibrated model's dots, (2, bins)."""
+    honest = table["confidence"].to_numpy().clip(0, 1)  # a mean of float32 may come out above 1
+    count = table["count"].to_numpy()
+    return np.array(stats.binom.interval(0.95, count, honest)) / count
+
+
+def _sides(table):
+    """Say on which side of chance the dots of a model lie."""
+    low, high = _chance(table)
+    outside = {
+        "below": (table["accuracy"] < low).any(),
+        "above": (table["accuracy"] > high).any(),
+    }
+    sides = [side for side, some in outside.items() if some]
+    return f"some dots lie {' and some '.join(sides)} chance" if sides else "chance explains it"
 
 
 FEW, ALL = 0.25, 1 - 2e-5  # what a log-odds axis shows: it has no place for 1
@@ -246,9 +306,8 @@ def _reliability(ax, table):
     said, found, count = (
         table[column].to_numpy() for column in ("confidence", "accuracy", "count")
     )
-    honest = said.clip(0, 1)  # a mean of float32 may come out above 1
-    chance = np.array(stats.binom.interval(0.95, count, honest)) / count
-    low, high = chance.clip(FEW, ALL)
+    honest = said.clip(0, 1)
+    low, high = _chance(table).clip(FEW, ALL)
     x = honest.clip(FEW, ALL)
     ax.plot([FEW, ALL], [FEW, ALL], color="0.6", linestyle="--", linewidth=1)
     ax.vlines(x, low, high, color="0.6", linewidth=4)
@@ -275,19 +334,26 @@ def show_refusal(curves):
         kept = coverage >= 0.5
         left.plot(100 * coverage[kept], 100 * risk[kept], label=name)
         right.plot(100 * coverage[kept], 100 * risk[kept] / risk[-1], label=name)
-    left.set(title="The CNN has the least risk at every share drawn")
+    shares = {name: risk[coverage >= 0.5] for name, (coverage, risk) in curves.items()}
+    lowest = {list(shares)[place] for place in np.argmin(list(shares.values()), axis=0)}
+    everywhere = f"{min(lowest)} has the least risk at every share drawn"
+    left.set(title=everywhere if len(lowest) == 1 else "Risk of the images kept")
     left.set(ylabel="risk: mistakes among the images kept (%)")
-    title = "The CNN also loses the largest part of its risk"
+    at = {name: risk[np.argmin(abs(coverage - 0.9))] for name, (coverage, risk) in curves.items()}
+    part = {name: at[name] / risk[-1] for name, (_, risk) in curves.items()}
+    title = f"Refusing one in ten, {min(part, key=part.get)} loses the largest part"
     right.set(title=title, ylabel="risk (% of that without refusal)")
     left.legend()
     for ax in (left, right):
         ax.set(xlabel="coverage: images kept, the surest first (%)", xlim=(49, 101))
         ax.set_ylim(bottom=0)
+    lowest_first = (", ".join(sorted(values, key=values.get)) for values in (at, part))
     plotting.show(
         figure,
         "Two panels of risk-coverage curves: mistakes among the images kept, against their share. "
-        "Left, the CNN lies lowest. Right, each curve is divided by its end without refusal, and "
-        "the CNN still falls fastest; k-NN soon stops falling, and logistic regression passes it.",
+        f"With nine in ten kept, the lowest first: {next(lowest_first)}. Right, each curve is "
+        "divided by its end without refusal, so that only the order of the m(x) counts: "
+        f"{next(lowest_first)}.",
         name="04_refusal",
     )
 
@@ -305,6 +371,7 @@ def show_active_learning(curves, labels):
         How many labels were known.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.8))
+    ends = []
     for colour, (name, accuracy) in zip(plotting.COLOURS, curves.items(), strict=False):
         mean, low, high = _interval(100 * accuracy)
         left.plot(labels, mean, "o-", color=colour, markersize=4, label=name)
@@ -313,6 +380,8 @@ def show_active_learning(curves, labels):
             mean, low, high = _interval(100 * (accuracy - curves["chance"]))
             right.plot(labels, mean, "o-", color=colour, markersize=4)
             right.fill_between(labels, low, high, color=colour, alpha=0.25, linewidth=0)
+            side = "ahead" if low[-1] > 0 else "behind" if high[-1] < 0 else "not told apart"
+            ends.append(f"{name}, {side}")
     right.axhline(0, color="black", linestyle="--", linewidth=1)
     left.set(title="Which labels are worth their price?", ylabel="test accuracy (%)")
     left.legend(title="images bought by")
@@ -321,10 +390,10 @@ def show_active_learning(curves, labels):
         ax.set(xlabel="labels known")
     plotting.show(
         figure,
-        "Two panels against the labels known, each curve with a band. Left, the accuracy of three "
-        "learners rises and flattens. Right, their lead over buying by chance: the learner that "
-        "buys where its confidence is least is behind at first and ahead in the end; the one that "
-        "buys where the margin is least is ahead soon.",
+        "Two panels against the labels known, each curve with a band. Left, the accuracy of the "
+        "learners rises and flattens. Right, their lead over buying by chance, at the end: "
+        + "; ".join(ends)
+        + ".",
         name="04_active_learning",
     )
 
@@ -371,12 +440,17 @@ def show_no_digits(images, p, q05):
         bottom.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1.04))
         bottom.tick_params(axis="x", length=0, labelsize=9)
     axes[1, 0].set_ylabel("confidence m(x)")
+    passing = [
+        f"{kind}, by {model}"
+        for kind in list(images)[1:]
+        for model, answers in p[kind].items()
+        if np.median(answers.max(axis=1)) >= q05[model]
+    ]
     title = "No model says “this is no digit”. Black lines: 95 % of the digits reach them"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     plotting.show(
         figure,
-        "Five kinds of image, and the m(x) of four models. For noise, inverted and shuffled images "
-        "the dots lie well above one tenth; many pass the line that nearly all digits pass. For "
-        "the black image k-NN is at 1, and the others are low.",
+        "Kinds of image, and below each the m(x) of the models as dots. For these, most images "
+        f"pass the line that nearly all digits pass: {'; '.join(passing) or 'none'}.",
         name="04_no_digits",
     )
