@@ -11,7 +11,7 @@ import symtable
 
 import pytest
 
-from helpers.course import editions, notebooks, run
+from helpers.course import editions, notebooks, notes, run
 
 MOST_BYTES = 2_000_000
 PRIORITIES = {"must", "should", "extra"}
@@ -180,6 +180,76 @@ def test_the_must_path_fits_a_class(path):
     exercises = sum(editions.is_answer(cell) for cell in cells)
     if path in CORE:
         assert exercises == 2, f"{exercises} exercises are tagged must: two fit a class"
+
+
+HEADING = re.compile(r"^#{2,3} (.+?)(?: · (must|should|extra))?$", re.MULTILINE)
+EXERCISE = re.compile(r"(?:Exercise \d\d-\d+|Open question): ")
+ABOUT = re.compile(r"^(?=.*\bminutes?\b).* · \**(must|should|extra)\b", re.MULTILINE)
+
+
+def shown_paths(notebook):
+    """Yield (place, tagged path, path that a reader sees) for each part of a cell.
+
+    A heading gives a section its path; an exercise may have another, which ends with its check.
+    """
+    section, exercise = "must", None
+    for place, cell in enumerate(notebook.cells):
+        [tagged] = notebooks.tags(cell) & PRIORITIES
+        if cell.cell_type == "code":
+            yield place, tagged, exercise or section
+            if "check(" in cell.source:
+                exercise = None
+            continue
+        before, *rest = HEADING.split(cell.source)
+        if before.strip():
+            yield place, tagged, exercise or section
+        named = place == 0
+        for title, path, text in zip(*(rest[part::3] for part in range(3)), strict=True):
+            if EXERCISE.match(title):
+                about = ABOUT.search(text)
+                exercise = about[1] if about else "no path beside its minutes"
+            elif path:
+                section, exercise, named = path, None, True
+            elif not named:
+                section = f"no path after the heading {title!r}"
+            yield place, tagged, exercise or section
+
+
+@by_name(ALL)
+def test_a_reader_sees_which_path_a_section_and_an_exercise_belong_to(path):
+    for place, tagged, shown in shown_paths(notebooks.read(path)):
+        assert shown == tagged, (
+            f"the cell at place {place} of {path.name} is tagged {tagged}, and a reader sees: "
+            f"{shown}. End the heading of its section, or the line with the minutes of its "
+            "exercise, in ' · must', ' · should' or ' · extra'; a section has one path"
+        )
+
+
+@by_name(ALL)
+def test_the_answer_of_a_vote_is_folded_and_stands_below_what_shows_it(path):
+    vote, shows_it = None, False
+    for place, cell in enumerate(notebooks.read(path).cells):
+        where = f"{path.name}, the cell at place {place}"
+        if cell.cell_type == "code":
+            shows_it = True
+        if cell.cell_type == "code" or "instructor" in notebooks.tags(cell):
+            continue
+        open_text, *folded = re.split(
+            r"^<details><summary>The answer</summary>\n\n(.*?)\n\n</details>$",
+            cell.source,
+            flags=re.MULTILINE | re.DOTALL,
+        )
+        for text in [open_text, *folded[1::2]]:
+            assert not notes.ANSWER.search(text), f"{where} answers a vote openly: fold it"
+        for text in folded[::2]:
+            assert notes.ANSWER.match(text), f"{where}: a folded answer opens with its letter"
+            assert vote is not None, f"{where} answers, and nobody voted"
+            assert shows_it, f"{where}: code must show the answer before a text says it"
+            vote = None
+        if re.search(notes.VOTE.pattern, cell.source, re.MULTILINE):
+            assert vote is None, f"{path.name}: nothing answers the vote at place {vote}"
+            vote, shows_it = place, False
+    assert vote is None, f"{path.name}: nothing answers the vote at place {vote}"
 
 
 # --- exercises

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 
-from helpers.course import notebooks, notes
+from helpers.course import notebooks
 
 ANSWER = re.compile(r"# ANSWER (\d\d-\d+)")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -89,35 +89,9 @@ def presenters_copy(notebook):
 def _without_notes_and_outputs(notebook):
     notebook = copy.deepcopy(notebook)
     notebook.cells = [cell for cell in notebook.cells if "instructor" not in notebooks.tags(cell)]
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = fold_answer(cell.source)
     for cell in notebooks.code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
     return notebook
-
-
-def fold_answer(text):
-    r"""Fold the paragraph that answers a vote, so that nobody reads it before voting.
-
-    Examples
-    --------
-    >>> print(fold_answer("The answer is **B**.\n\nNext."))
-    <details><summary>The answer</summary>
-    <BLANKLINE>
-    The answer is **B**.
-    <BLANKLINE>
-    </details>
-    <BLANKLINE>
-    Next.
-    """
-    parts = text.split("\n\n")
-    return "\n\n".join(
-        f"<details><summary>The answer</summary>\n\n{part}\n\n</details>"
-        if notes.ANSWER.match(part)
-        else part
-        for part in parts
-    )
 
 
 def is_answer(cell):

@@ -15,7 +15,8 @@ from helpers.course import notebooks
 TEMPLATE = Path(__file__).with_name("notes.html")
 PATHS = ("must", "should", "extra")
 
-HEADING = re.compile(r"^## +(.+)$", re.MULTILINE)
+# "## 2. A title · must": the page shows the path in its own way
+HEADING = re.compile(r"^## +(.+?)(?: · (?:must|should|extra))?$", re.MULTILINE)
 EXERCISE = re.compile(r"^### (?:Exercise (\d\d-\d+)|(Open question)): *(.+)$")
 VOTE = re.compile(r"^\*\*Predict\b")
 OPTION = re.compile(r"^- \*\*[A-Z]\b")
