@@ -37,7 +37,7 @@ attack.case("black and white pixels", NEAR, BLACK_AND_WHITE, UNEQUAL, 3.0, 2.0)
 attack.case("one gradient of 0", GREY, GREY, np.stack([WILD[0], 0 * WILD[0]]), 2.0, 3.0)
 attack.case("steps of 1, radius 2", NEAR, BLACK_AND_WHITE, -UNEQUAL[::-1], 1.0, 2.0, hidden=True)
 OWN_LENGTH = "The change of one image depends on the other: each image needs its own length."
-ALL_AXES = "A length is one number for all 784 pixels of an image: sum over the last three axes."
+ONE_LENGTH = "A length is one number for an image: the root of its 784 squares, summed."
 SHORTER = "A change that is shorter than the radius stays as it is: look at each image."
 TOO_FAR = "The change from x is too long: shorten it after the step, as a whole, to the radius."
 _is_image = attack.rule("That is the change alone: add it to x.")(
@@ -83,8 +83,10 @@ def _shorter(change, radius, length):
 @attack.mistake(OWN_LENGTH, of_way=lambda v: _length(v, None))
 @attack.mistake(_fits, of_g=lambda v: _length(v, keepdims=False))
 @attack.mistake(_fits, of_way=lambda v: _length(v, keepdims=False))
-@attack.mistake(ALL_AXES, of_g=lambda v: _length(v, 1))
-@attack.mistake(ALL_AXES, of_g=np.abs)
+@attack.mistake(ONE_LENGTH, of_g=lambda v: _length(v, 1))
+@attack.mistake(ONE_LENGTH, of_g=np.abs)
+@attack.mistake(ONE_LENGTH, of_g=lambda v: _length(v) ** 2)
+@attack.mistake(ONE_LENGTH, of_g=lambda v: _length(v) ** 2, of_way=lambda v: _length(v) ** 2)
 @attack.mistake("Each image moves by `step`: divide g by its length.", of_g=lambda v: 1)
 @attack.mistake(SHORTER, back=lambda change, r, length: change * r / length(change))
 def _attack(
@@ -137,6 +139,8 @@ POWER = "The argument holds Euclidean distances already: no square and no furthe
 @trust.mistake(NEAREST, of_other=np.mean)
 @trust.mistake(NEAREST, of_own=np.mean)
 @trust.mistake(NEAREST, of_own=np.max, of_other=np.max)
+@trust.mistake(NEAREST, of_own=np.max)
+@trust.mistake(NEAREST, of_other=np.max)
 @trust.mistake(POWER, power=2)
 @trust.mistake(POWER, power=0.5)
 @trust.mistake("That is the difference: divide one distance by the other.", compare=np.subtract)
@@ -170,6 +174,7 @@ redraw = Exercise(
 )
 TARGETS, ERRORS = np.array([3, 0, 9, 5]), RNG.permutation(np.arange(10.0, 50)).reshape(4, 10)
 ERRORS[[0, 2], [3, 9]] = 8, 9  # the target is the best class of images 0 and 2
+ERRORS[1, [0, 6]] = 7  # two classes redraw image 1 best, and the target is one of them
 redraw.case("the text's example", np.array([[4.0, 2, 8, 9, 11, 13, 12, 10, 14, 9.5]]), TARGETS[1:2])
 redraw.case("4 images", ERRORS, TARGETS)
 redraw.case("3 images", ERRORS[1:], TARGETS[:3], hidden=True)
@@ -177,6 +182,7 @@ OTHER = "Compare with the best other class: take the smallest error, not the mea
 POWERS = "IM1 divides the squared errors as they come in: no root and no further square."
 ARGMIN = "argmin is the class that is redrawn best: take the column of the target."
 SECOND = "The second smallest is the best other class only where the target is the best of all."
+LEAVE_OUT = "Leave the target out, by its place: it can be the best, or have another class's error."
 ITS_OWN = "Each image has its own best other class: the smallest along the row, axis=1."
 _is_one_each = redraw.rule(
     "Take one column for each row, its target's; one number comes out of it."
@@ -189,11 +195,13 @@ _is_finite = redraw.rule("Cover the target's error with infinity, not 0; and rea
 @redraw.right
 @redraw.mistake(_is_finite, others=lambda row, t: 0 * row)
 @redraw.mistake("Turned round: an image that the target redraws best gets less than 1.", power=-1)
-@redraw.mistake("The best of all ten can be the target: leave it out.", others=lambda row, t: row)
+@redraw.mistake(LEAVE_OUT, others=lambda row, t: row)
+@redraw.mistake(LEAVE_OUT, others=lambda row, t: row[row != row[t]])
 @redraw.mistake(SECOND, others=lambda row, t: np.sort(row)[1:])
 @redraw.mistake(OTHER, best=np.mean)
 @redraw.mistake(OTHER, best=np.mean, others=lambda row, t: row)
 @redraw.mistake(OTHER, best=np.max)
+@redraw.mistake(OTHER, best=lambda row: np.inf)
 @redraw.mistake(POWERS, power=0.5)
 @redraw.mistake(POWERS, power=2)
 @redraw.mistake(ARGMIN, own=lambda row, t: min(row), others=lambda row, t: np.sort(row)[1:])
