@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import display
 
-from helpers import plotting
+from helpers import inversion, plotting
 from helpers.exercises import Exercise, not_nan
 
 attack = Exercise(
@@ -255,26 +255,28 @@ def show_four_networks(runs):
     )
 
 
-def show_matrices(tables):
-    """Show ten real digits on their way to the others, on two networks side by side.
+def show_matrices(tables, sources):
+    """Show real digits on their way to the others, on networks side by side.
 
     Parameters
     ----------
-    tables : dict of str to array of shape (100, h, w, 1), values in [0, 1]
-        For each network: image i comes from the source i // 10 and goes to the class i % 10. The
-        diagonal, which is drawn in an orange frame, holds the real sources.
+    tables : dict of str to array of shape (10 m, h, w, 1), values in [0, 1]
+        For each network: image i comes from the source i // 10 and goes to the class i % 10. Where
+        both are one class stands the real source, in an orange frame.
+    sources : sequence of m int
+        The class of each source.
     """
     figure, axes = plt.subplots(1, len(tables), figsize=(5.1 * len(tables), 5.8), squeeze=False)
     for ax, (name, images) in zip(axes.flat, tables.items(), strict=True):
-        _mosaic(ax, images, range(10), range(10), framed=range(10))
+        _mosaic(ax, images, range(10), sources, framed=sources)
         ax.set(xlabel="target class", title=name)
     axes[0, 0].set_ylabel("real source (orange frame)")
-    title = "Ten real digits, each turned into the nine others, on two networks"
+    title = "Real digits, each turned into the nine others"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     plotting.show(
         figure,
-        "Two tables of ten by ten images; rows are sources, columns are targets, real sources on "
-        "the diagonal. Left, plain: pale tangles; many targets can be guessed. Right, robust: bold "
+        "Two tables of images; rows are sources, columns are the ten targets, real sources in "
+        "frames. Left, plain: pale tangles; many targets can be guessed. Right, robust: bold "
         "digits of the column, a few of them broken.",
         name="07_matrices",
     )
@@ -311,8 +313,8 @@ def _mosaic(ax, images, columns, rows, framed=()):
     table = padded.reshape(len(rows), len(columns), height, width).swapaxes(1, 2)
     mosaic = table.reshape(len(rows) * height, len(columns) * width)
     ax.imshow(mosaic, cmap="gray", vmin=0, vmax=1)
-    for place in framed:
-        corner = (place * width - 0.5, place * height - 0.5)
+    for row, column in enumerate(framed):
+        corner = (column * width - 0.5, row * height - 0.5)
         frame = {"fill": False, "edgecolor": plotting.COLOURS[1], "linewidth": 2}
         ax.add_patch(plt.Rectangle(corner, width, height, **frame))
     ax.grid(False)
@@ -320,6 +322,32 @@ def _mosaic(ax, images, columns, rows, framed=()):
     ax.set_yticks(height * np.arange(len(rows)) + height / 2 - 0.5, rows)
     ax.tick_params(length=0)
     sns.despine(ax=ax, left=True, bottom=True)
+
+
+def blind_sheet(networks, settings):
+    """Draw each class once on each of several networks, and shuffle the images.
+
+    Parameters
+    ----------
+    networks : dict of str to keras.Model
+    settings : dict
+        Of the walk, as `helpers.inversion.invert` takes them.
+
+    Returns
+    -------
+    images : float32 array of shape (10 m, 28, 28, 1), values in [0, 1]
+    targets : int array of shape (10 m,)
+    makers : array of 10 m str
+        The name of the network that drew each image.
+    """
+    shuffle = np.random.default_rng(7).permutation(10 * len(networks))
+    makers = np.repeat(list(networks), 10)[shuffle]
+    targets = np.tile(np.arange(10), len(networks))[shuffle]
+    start, images = inversion.noise(len(makers), seed=21), np.empty((len(makers), 28, 28, 1))
+    for name, network in networks.items():
+        own = makers == name
+        images[own] = inversion.invert(network, start[own], targets[own], **settings).images
+    return images.astype(np.float32), targets, makers
 
 
 def show_blind_test(images):
@@ -462,7 +490,7 @@ def show_attacks(curves):
         ax.set(ylim=(0, 101), xlabel=f"radius of the attack ({norm})", ylabel="accuracy (%)")
     axes[0, 0].legend(frameon=False, fontsize=9, handlelength=3.5)
     axes[0, -1].set_ylabel("")
-    figure.suptitle("More steps find more: three steps flatter a network", x=0.01, ha="left")
+    figure.suptitle(f"More steps find more: {strengths[0]} flatter a network", x=0.01, ha="left")
     plotting.show(
         figure,
         "Accuracy against the radius of the attack, in two norms. All curves start high. Those of "
