@@ -575,9 +575,10 @@ def test_each_network_draws_each_class_once_for_the_blind_sheet(monkeypatch):
         return SimpleNamespace(images=model * start)
 
     monkeypatch.setattr(chapter_07.inversion, "invert", invert)
-    drawn, targets, makers = chapter_07.blind_sheet({"one": 0.5, "two": 0.25}, {"max_steps": 3})
+    networks = {"tuned": 1, "plain": 0.5, "robust": 0.25}
+    drawn, targets, makers = chapter_07.blind_sheet(networks, {"max_steps": 3})
     assert drawn.shape == (20, 28, 28, 1)
-    for name, highest in {"one": 0.5, "two": 0.25}.items():
+    for name, highest in {"plain": 0.5, "robust": 0.25}.items():
         assert sorted(targets[makers == name]) == list(range(10))
         assert drawn[makers == name].max() == pytest.approx(highest, rel=0.01)
     assert len(set(makers[:10])) == 2, "the two are shuffled"

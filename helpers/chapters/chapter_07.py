@@ -325,29 +325,31 @@ def _mosaic(ax, images, columns, rows, framed=()):
 
 
 def blind_sheet(networks, settings):
-    """Draw each class once on each of several networks, and shuffle the images.
+    """Draw each class once on the plain and on the robust network, and shuffle the images.
 
     Parameters
     ----------
     networks : dict of str to keras.Model
+        With the keys ``"plain"`` and ``"robust"``; a cell that a room sees names neither.
     settings : dict
         Of the walk, as `helpers.inversion.invert` takes them.
 
     Returns
     -------
-    images : float32 array of shape (10 m, 28, 28, 1), values in [0, 1]
-    targets : int array of shape (10 m,)
-    makers : array of 10 m str
+    images : float32 array of shape (20, 28, 28, 1), values in [0, 1]
+    targets : int array of shape (20,)
+    makers : array of 20 str
         The name of the network that drew each image.
     """
-    shuffle = np.random.default_rng(7).permutation(10 * len(networks))
-    makers = np.repeat(list(networks), 10)[shuffle]
-    targets = np.tile(np.arange(10), len(networks))[shuffle]
-    start, images = inversion.noise(len(makers), seed=21), np.empty((len(makers), 28, 28, 1))
-    for name, network in networks.items():
-        own = makers == name
-        images[own] = inversion.invert(network, start[own], targets[own], **settings).images
-    return images.astype(np.float32), targets, makers
+    shuffle = np.random.default_rng(7).permutation(20)
+    makers = np.repeat(["plain", "robust"], 10)[shuffle]
+    targets = np.tile(np.arange(10), 2)[shuffle]
+    start, images = inversion.noise(20, seed=21), np.empty((20, 28, 28, 1), np.float32)
+    for maker in ("plain", "robust"):
+        own = makers == maker
+        walk = inversion.invert(networks[maker], start[own], targets[own], **settings)
+        images[own] = walk.images
+    return images, targets, makers
 
 
 def show_blind_test(images):
