@@ -13,6 +13,8 @@ from helpers.realism import agreement
 
 EPSILON = 1e-10
 C1, C2 = 0.01**2, 0.03**2  # constants of SSIM for values in [0, 1]
+NEAREST, SAMPLES = 100, 1000  # of so many training images of a class, so many count
+STEP_SIZE, SIGMA = 0.25, 0.005  # of a walk with noise, for pixels in [0, 1]
 
 
 def dissimilarity(images, others):
@@ -79,7 +81,7 @@ def _window(size):
     return matrix
 
 
-def implausibility(images, targets, dataset, *, nearest=100, samples=1000, seed=0):
+def implausibility(images, targets, dataset):
     """How unlike the training images of the target class an image is; less is better.
 
     Parameters
@@ -87,18 +89,12 @@ def implausibility(images, targets, dataset, *, nearest=100, samples=1000, seed=
     images : array of shape (n, h, w, c), values in [0, 1]
     targets : int, or array of shape (n,)
     dataset : Dataset
-    nearest : int
-        The mean is that over so many of the most similar training images, or over all if there are
-        fewer.
-    samples : int
-        Among how many training images of the target class they are looked for, or all if there
-        are fewer.
-    seed : int
-        Seed of the choice of these.
 
     Returns
     -------
-    float32 array of shape (n,), the mean `dissimilarity`, values in [0, 1]
+    float32 array of shape (n,), values in [0, 1]
+        The mean `dissimilarity` to the 100 most similar of 1,000 training images of the target
+        class, which are always the same, or of all if there are fewer.
 
     Raises
     ------
@@ -107,8 +103,8 @@ def implausibility(images, targets, dataset, *, nearest=100, samples=1000, seed=
 
     Notes
     -----
-    That of Altmeyer et al. (2024). Their paper takes the mean over a sample of the class (that is
-    ``nearest=samples``). That their printed numbers are means over the 100 nearest of about 1,000
+    That of Altmeyer et al. (2024). Their paper takes the mean over a sample of the class (so all
+    of its images count). That their printed numbers are means over the 100 nearest of about 1,000
     is our inference: only so do we come to what they print for plain gradient descent on MNIST.
     They also add noise of 0.015 to all training images. Read a value beside that of real digits:
     theirs is not 0 either, because no digit is like a hundred others.
@@ -125,17 +121,14 @@ def implausibility(images, targets, dataset, *, nearest=100, samples=1000, seed=
     shape = validation.dataset(dataset).x_train.shape[1:]
     images = validation.images(images, "images", shape)
     targets = validation.training_targets(targets, len(images), dataset)
-    nearest = validation.whole_number(nearest, "nearest", 1)
-    samples = validation.whole_number(samples, "samples", 1)
-    seed = validation.seed(seed)
     result = np.empty(len(images), np.float32)
     for cls in np.unique(targets):
         places = np.flatnonzero(dataset.y_train == cls)
         # a class's own generator: the other targets of a batch change nothing
-        chosen = np.random.default_rng([seed, cls]).permutation(places)[:samples]
+        chosen = np.random.default_rng([0, cls]).permutation(places)[:SAMPLES]
         own = targets == cls
         apart = dissimilarity(images[own], dataset.x_train[chosen])
-        result[own] = np.sort(apart, axis=1)[:, :nearest].mean(axis=1)
+        result[own] = np.sort(apart, axis=1)[:, :NEAREST].mean(axis=1)
     return result
 
 
@@ -146,8 +139,8 @@ def unfaithfulness(images, targets, samples):
     ----------
     images : array of shape (n, h, w, c), values in [0, 1]
     targets : int, or array of shape (n,)
-    samples : array of shape (classes, m, h, w, c), values in [0, 1]
-        What the model draws: see `class_samples`.
+    samples : sequence of arrays of shape (m, h, w, c), values in [0, 1], one for each class
+        What the model draws: see `class_samples`. There may be more of one class than of another.
 
     Returns
     -------
@@ -170,11 +163,12 @@ def unfaithfulness(images, targets, samples):
     array([0. , 0.5], dtype=float32)
     """
     images = validation.images(images, "images")
-    if np.ndim(samples) != 5 or len(samples) == 0:
-        raise ValueError(
-            f"samples must have shape (classes, m, h, w, channels), not {np.shape(samples)}"
-        )
-    samples = [validation.images(some, "samples", images.shape[1:]) for some in samples]
+    samples = [
+        validation.images(some, f"samples[{cls}]", images.shape[1:])
+        for cls, some in enumerate(samples if np.iterable(samples) else ())
+    ]
+    if not samples:
+        raise ValueError("samples must hold images of each class")
     targets = validation.targets(targets, len(images), len(samples))
     result = np.empty(len(images), np.float32)
     for cls in np.unique(targets):
@@ -183,13 +177,11 @@ def unfaithfulness(images, targets, samples):
     return result
 
 
-def class_samples(
-    model, classes, n=10, *, steps=500, step_size=0.25, sigma=0.005, seed=0, shape=None
-):
+def class_samples(model, classes, n=10, *, steps=500, shape=None):
     """Draw what a model takes for its classes, by walks with noise from noise.
 
-    One step is ``x <- clip(x + step_size * g + sigma * r, 0, 1)``, where g is the gradient of the
-    class's logit with respect to the pixels and r is standard normal noise.
+    One step is ``x <- clip(x + 0.25 * g + 0.005 * r, 0, 1)``, where g is the gradient of the
+    class's logit with respect to the pixels and r is standard normal noise, always the same.
 
     Parameters
     ----------
@@ -202,8 +194,6 @@ def class_samples(
     n : int
         How many images of each class.
     steps : int
-    step_size, sigma : float
-    seed : int
     shape : (h, w, c) of one image
         Default: that of a keras.Model's input, or 28 x 28 x 1.
 
@@ -235,11 +225,9 @@ def class_samples(
     classes = validation.whole_number(classes, "classes", 1)
     n = validation.whole_number(n, "n", 1)
     steps = validation.whole_number(steps, "steps", 1)
-    step_size = validation.number(step_size, "step_size", above=0, high=1e6)
-    sigma = validation.number(sigma, "sigma", low=0, high=1e6)
     if shape is None:
         shape = getattr(validation.function(model, "model"), "input_shape", (None, 28, 28, 1))[1:]
-    x = noise(classes * n, seed, shape)
+    x = noise(classes * n, 0, shape)
     if validation.outputs(model, x[:1]).shape[1] != classes:
         raise ValueError(f"classes must be as many as model returns, not {classes}")
     targets = tf.repeat(tf.range(classes), n)
@@ -256,9 +244,9 @@ def class_samples(
         gradient = tape.gradient(logit, x)
         if gradient is None:
             raise ValueError("model must be differentiable: made of TensorFlow operations only")
-        return tf.clip_by_value(x + step_size * gradient + sigma * noise, 0.0, 1.0)
+        return tf.clip_by_value(x + STEP_SIZE * gradient + SIGMA * noise, 0.0, 1.0)
 
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for _ in range(steps):
         x = step(x, tf.constant(rng.standard_normal(x.shape, np.float32)))
     return x.numpy().reshape(classes, n, *shape)
@@ -276,7 +264,7 @@ def scores(start, images, targets, model, dataset, samples=None):
     model : callable that returns probabilities (n, classes)
         The model that they were made for.
     dataset : Dataset
-    samples : array of shape (classes, m, h, w, c), optional
+    samples : sequence of arrays, optional
         As in `unfaithfulness`. Default: it is not measured.
 
     Returns

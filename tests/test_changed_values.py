@@ -129,7 +129,31 @@ CHANGES = {
     ],
     #
     "07": [
-        #
+        (
+            'settings = {"max_steps": 100, "learning_rate": 1.0, "blur_every": 6, "decay": 0.05}',
+            'settings = {"max_steps": 30, "learning_rate": 2.0, "blur_every": 3, "decay": 0.1}',
+            [],
+        ),
+        (
+            'room = None  # what the room reads: "3 8 - 1 …", twenty of them',
+            'room = "0 1 2 3 4 5 6 7 8 9 - 1 2 3 4 5 6 7 8 9"',
+            ["Nobody has read yet"],
+        ),
+        (
+            'radius, n = 2, 150 if mnist.profile == "full" else 40',
+            "radius, n = 1.5, 10",
+            ["at radius 2"],
+        ),
+        (
+            'ranges = {"Euclidean": ("l2", (1, 2, 3)), "per pixel, L∞": ("linf", (0.1, 0.3))}',
+            'ranges = {"Euclidean": ("l2", (0.5,)), "per pixel, L∞": ("linf", (0.2,))}',
+            ["radius 2", "radius 3", "0.3 per pixel"],
+        ),
+        (
+            'pixels, length = {"radius": 0.1, "norm": "linf"}, {"radius": 2, "norm": "l2"}',
+            'pixels, length = {"radius": 0.2, "norm": "linf"}, {"radius": 1, "norm": "l2"}',
+            ["length 2", "L∞ 0.1", "Euclidean 2"],
+        ),
     ],
     #
 }

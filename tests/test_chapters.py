@@ -625,7 +625,7 @@ def test_a_sheet_has_a_row_for_each_start(shown):
 
 def test_mosaics_put_source_and_target_where_the_axes_say(shown):
     tables = {"plain": images(100), "robust": images(100)}
-    chapter_07.show_matrices(tables)
+    chapter_07.show_matrices(tables, range(10))
     (call,) = shown
     for ax, (name, table) in zip(call.axes, tables.items(), strict=True):
         (mosaic,) = ax.images
@@ -644,6 +644,28 @@ def test_mosaics_put_source_and_target_where_the_axes_say(shown):
         np.testing.assert_allclose(ax.get_xticks(), 6 * np.arange(10) + 2.5)
         np.testing.assert_allclose(ax.get_yticks(), 7 * np.arange(10) + 3)
     assert call.axes[0].get_ylabel().startswith("real source")
+
+
+def test_a_frame_stands_where_a_source_is_its_own_target(shown):
+    chapter_07.show_matrices({"robust": images(20)}, [4, 8])
+    (ax,) = shown[0].axes
+    assert [(f.get_x(), f.get_y()) for f in ax.patches] == [(23.5, -0.5), (47.5, 6.5)]
+    assert texts(ax.get_yticklabels()) == ["4", "8"]
+
+
+def test_each_network_draws_each_class_once_for_the_blind_sheet(monkeypatch):
+    def invert(model, start, targets, **settings):
+        assert settings == {"max_steps": 3}
+        return SimpleNamespace(images=model * start)
+
+    monkeypatch.setattr(chapter_07.inversion, "invert", invert)
+    networks = {"tuned": 1, "plain": 0.5, "robust": 0.25}
+    drawn, targets, makers = chapter_07.blind_sheet(networks, {"max_steps": 3})
+    assert drawn.shape == (20, 28, 28, 1)
+    for name, highest in {"plain": 0.5, "robust": 0.25}.items():
+        assert sorted(targets[makers == name]) == list(range(10))
+        assert drawn[makers == name].max() == pytest.approx(highest, rel=0.01)
+    assert len(set(makers[:10])) == 2, "the two are shuffled"
 
 
 KEY = np.array([3, 1, 4, 1])

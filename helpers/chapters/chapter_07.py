@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import display
 
-from helpers import plotting
+from helpers import inversion, plotting
 from helpers.exercises import Exercise, not_nan
 
 attack = Exercise(
@@ -37,7 +37,7 @@ attack.case("black and white pixels", NEAR, BLACK_AND_WHITE, UNEQUAL, 3.0, 2.0)
 attack.case("one gradient of 0", GREY, GREY, np.stack([WILD[0], 0 * WILD[0]]), 2.0, 3.0)
 attack.case("steps of 1, radius 2", NEAR, BLACK_AND_WHITE, -UNEQUAL[::-1], 1.0, 2.0, hidden=True)
 OWN_LENGTH = "The change of one image depends on the other: each image needs its own length."
-ALL_AXES = "A length is one number for all 784 pixels of an image: sum over the last three axes."
+ONE_LENGTH = "A length is one number for an image: the root of its 784 squares, summed."
 SHORTER = "A change that is shorter than the radius stays as it is: look at each image."
 TOO_FAR = "The change from x is too long: shorten it after the step, as a whole, to the radius."
 _is_image = attack.rule("That is the change alone: add it to x.")(
@@ -83,8 +83,10 @@ def _shorter(change, radius, length):
 @attack.mistake(OWN_LENGTH, of_way=lambda v: _length(v, None))
 @attack.mistake(_fits, of_g=lambda v: _length(v, keepdims=False))
 @attack.mistake(_fits, of_way=lambda v: _length(v, keepdims=False))
-@attack.mistake(ALL_AXES, of_g=lambda v: _length(v, 1))
-@attack.mistake(ALL_AXES, of_g=np.abs)
+@attack.mistake(ONE_LENGTH, of_g=lambda v: _length(v, 1))
+@attack.mistake(ONE_LENGTH, of_g=np.abs)
+@attack.mistake(ONE_LENGTH, of_g=lambda v: _length(v) ** 2)
+@attack.mistake(ONE_LENGTH, of_g=lambda v: _length(v) ** 2, of_way=lambda v: _length(v) ** 2)
 @attack.mistake("Each image moves by `step`: divide g by its length.", of_g=lambda v: 1)
 @attack.mistake(SHORTER, back=lambda change, r, length: change * r / length(change))
 def _attack(
@@ -137,6 +139,8 @@ POWER = "The argument holds Euclidean distances already: no square and no furthe
 @trust.mistake(NEAREST, of_other=np.mean)
 @trust.mistake(NEAREST, of_own=np.mean)
 @trust.mistake(NEAREST, of_own=np.max, of_other=np.max)
+@trust.mistake(NEAREST, of_own=np.max)
+@trust.mistake(NEAREST, of_other=np.max)
 @trust.mistake(POWER, power=2)
 @trust.mistake(POWER, power=0.5)
 @trust.mistake("That is the difference: divide one distance by the other.", compare=np.subtract)
@@ -170,6 +174,7 @@ redraw = Exercise(
 )
 TARGETS, ERRORS = np.array([3, 0, 9, 5]), RNG.permutation(np.arange(10.0, 50)).reshape(4, 10)
 ERRORS[[0, 2], [3, 9]] = 8, 9  # the target is the best class of images 0 and 2
+ERRORS[1, [0, 6]] = 7  # two classes redraw image 1 best, and the target is one of them
 redraw.case("the text's example", np.array([[4.0, 2, 8, 9, 11, 13, 12, 10, 14, 9.5]]), TARGETS[1:2])
 redraw.case("4 images", ERRORS, TARGETS)
 redraw.case("3 images", ERRORS[1:], TARGETS[:3], hidden=True)
@@ -177,6 +182,7 @@ OTHER = "Compare with the best other class: take the smallest error, not the mea
 POWERS = "IM1 divides the squared errors as they come in: no root and no further square."
 ARGMIN = "argmin is the class that is redrawn best: take the column of the target."
 SECOND = "The second smallest is the best other class only where the target is the best of all."
+LEAVE_OUT = "Leave the target out, by its place: it can be the best, or have another class's error."
 ITS_OWN = "Each image has its own best other class: the smallest along the row, axis=1."
 _is_one_each = redraw.rule(
     "Take one column for each row, its target's; one number comes out of it."
@@ -189,11 +195,13 @@ _is_finite = redraw.rule("Cover the target's error with infinity, not 0; and rea
 @redraw.right
 @redraw.mistake(_is_finite, others=lambda row, t: 0 * row)
 @redraw.mistake("Turned round: an image that the target redraws best gets less than 1.", power=-1)
-@redraw.mistake("The best of all ten can be the target: leave it out.", others=lambda row, t: row)
+@redraw.mistake(LEAVE_OUT, others=lambda row, t: row)
+@redraw.mistake(LEAVE_OUT, others=lambda row, t: row[row != row[t]])
 @redraw.mistake(SECOND, others=lambda row, t: np.sort(row)[1:])
 @redraw.mistake(OTHER, best=np.mean)
 @redraw.mistake(OTHER, best=np.mean, others=lambda row, t: row)
 @redraw.mistake(OTHER, best=np.max)
+@redraw.mistake(OTHER, best=lambda row: np.inf)
 @redraw.mistake(POWERS, power=0.5)
 @redraw.mistake(POWERS, power=2)
 @redraw.mistake(ARGMIN, own=lambda row, t: min(row), others=lambda row, t: np.sort(row)[1:])
@@ -247,26 +255,28 @@ def show_four_networks(runs):
     )
 
 
-def show_matrices(tables):
-    """Show ten real digits on their way to the others, on two networks side by side.
+def show_matrices(tables, sources):
+    """Show real digits on their way to the others, on networks side by side.
 
     Parameters
     ----------
-    tables : dict of str to array of shape (100, h, w, 1), values in [0, 1]
-        For each network: image i comes from the source i // 10 and goes to the class i % 10. The
-        diagonal, which is drawn in an orange frame, holds the real sources.
+    tables : dict of str to array of shape (10 m, h, w, 1), values in [0, 1]
+        For each network: image i comes from the source i // 10 and goes to the class i % 10. Where
+        both are one class stands the real source, in an orange frame.
+    sources : sequence of m int
+        The class of each source.
     """
     figure, axes = plt.subplots(1, len(tables), figsize=(5.1 * len(tables), 5.8), squeeze=False)
     for ax, (name, images) in zip(axes.flat, tables.items(), strict=True):
-        _mosaic(ax, images, range(10), range(10), framed=range(10))
+        _mosaic(ax, images, range(10), sources, framed=sources)
         ax.set(xlabel="target class", title=name)
     axes[0, 0].set_ylabel("real source (orange frame)")
-    title = "Ten real digits, each turned into the nine others, on two networks"
+    title = "Real digits, each turned into the nine others"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     plotting.show(
         figure,
-        "Two tables of ten by ten images; rows are sources, columns are targets, real sources on "
-        "the diagonal. Left, plain: pale tangles; many targets can be guessed. Right, robust: bold "
+        "Two tables of images; rows are sources, columns are the ten targets, real sources in "
+        "frames. Left, plain: pale tangles; many targets can be guessed. Right, robust: bold "
         "digits of the column, a few of them broken.",
         name="07_matrices",
     )
@@ -303,8 +313,8 @@ def _mosaic(ax, images, columns, rows, framed=()):
     table = padded.reshape(len(rows), len(columns), height, width).swapaxes(1, 2)
     mosaic = table.reshape(len(rows) * height, len(columns) * width)
     ax.imshow(mosaic, cmap="gray", vmin=0, vmax=1)
-    for place in framed:
-        corner = (place * width - 0.5, place * height - 0.5)
+    for row, column in enumerate(framed):
+        corner = (column * width - 0.5, row * height - 0.5)
         frame = {"fill": False, "edgecolor": plotting.COLOURS[1], "linewidth": 2}
         ax.add_patch(plt.Rectangle(corner, width, height, **frame))
     ax.grid(False)
@@ -312,6 +322,34 @@ def _mosaic(ax, images, columns, rows, framed=()):
     ax.set_yticks(height * np.arange(len(rows)) + height / 2 - 0.5, rows)
     ax.tick_params(length=0)
     sns.despine(ax=ax, left=True, bottom=True)
+
+
+def blind_sheet(networks, settings):
+    """Draw each class once on the plain and on the robust network, and shuffle the images.
+
+    Parameters
+    ----------
+    networks : dict of str to keras.Model
+        With the keys ``"plain"`` and ``"robust"``; a cell that a room sees names neither.
+    settings : dict
+        Of the walk, as `helpers.inversion.invert` takes them.
+
+    Returns
+    -------
+    images : float32 array of shape (20, 28, 28, 1), values in [0, 1]
+    targets : int array of shape (20,)
+    makers : array of 20 str
+        The name of the network that drew each image.
+    """
+    shuffle = np.random.default_rng(7).permutation(20)
+    makers = np.repeat(["plain", "robust"], 10)[shuffle]
+    targets = np.tile(np.arange(10), 2)[shuffle]
+    start, images = inversion.noise(20, seed=21), np.empty((20, 28, 28, 1), np.float32)
+    for maker in ("plain", "robust"):
+        own = makers == maker
+        walk = inversion.invert(networks[maker], start[own], targets[own], **settings)
+        images[own] = walk.images
+    return images, targets, makers
 
 
 def show_blind_test(images):
@@ -454,7 +492,7 @@ def show_attacks(curves):
         ax.set(ylim=(0, 101), xlabel=f"radius of the attack ({norm})", ylabel="accuracy (%)")
     axes[0, 0].legend(frameon=False, fontsize=9, handlelength=3.5)
     axes[0, -1].set_ylabel("")
-    figure.suptitle("More steps find more: three steps flatter a network", x=0.01, ha="left")
+    figure.suptitle(f"More steps find more: {strengths[0]} flatter a network", x=0.01, ha="left")
     plotting.show(
         figure,
         "Accuracy against the radius of the attack, in two norms. All curves start high. Those of "
