@@ -246,7 +246,7 @@ def test_strips_show_the_largest_probability_of_every_image(shown):
 
 def test_the_stall_draws_p_left_its_gradient_right_and_where_a_walk_stops(shown):
     noise, real = RNG.random((4, 2)), RNG.random((6, 2))
-    chapter_05.show_stall({"from noise": noise, "from a 6": real}, target=7, epsilon=0.02)
+    chapter_05.show_naive_walks({"from noise": noise, "from a 6": real}, target=7, epsilon=0.02)
     (call,) = shown
     left, right = call.axes
     for ax, column in ((left, 0), (right, 1)):
@@ -266,7 +266,9 @@ def test_the_stall_says_which_start_gets_there_and_which_begins_on_flat_ground(s
         (stays, climbs, "from a 6, not from noise", "from noise"),
         (climbs, climbs, "from noise and from a 6", "neither from noise nor from a 6"),
     ]:
-        chapter_05.show_stall({"from noise": first, "from a 6": second}, target=8, epsilon=0.02)
+        chapter_05.show_naive_walks(
+            {"from noise": first, "from a 6": second}, target=8, epsilon=0.02
+        )
         left, right = shown[-1].axes
         assert left.get_title(loc="left") + left.get_title() == f"p ≥ 0.9: {reached}"
         assert right.get_title(loc="left") + right.get_title() == f"Below ε at the start: {flat}"
@@ -494,7 +496,7 @@ def test_the_blind_test_gives_no_answer_away(shown, room):
 
 def test_the_staircase_draws_k_nn_in_steps_and_the_cnn_as_a_line(shown):
     t, knn, cnn = np.linspace(0, 1, 5), RNG.random(5), RNG.random(5)
-    chapter_06.show_staircase(t, knn, cnn, k=4, source=1, target=8)
+    chapter_06.show_line(t, knn, cnn, k=4, source=1, target=8)
     (ax,) = shown[0].axes
     stairs, line = ax.lines
     assert stairs.get_drawstyle() == "steps-mid"

@@ -535,7 +535,7 @@ def show_overfitting(history):
     known, parts = history["accuracy"][-1] > 0.99, lowest < len(history["loss"]) - 1
     titles = {
         "accuracy": f"The training images are {'' if known else 'not yet '}learned by heart",
-        "loss": "Overfitting: the two curves part" if parts else "The validation loss still falls",
+        "loss": f"The validation loss {'rises again: overfitting' if parts else 'still falls'}",
     }
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
     epochs = np.arange(1, len(history["loss"]) + 1)
@@ -562,7 +562,7 @@ def show_surest_mistakes(images, mistakes):
     """
     titles = [f"{m.answer}, not {m.truth}\n{m.confidence:.2%} sure" for m in mistakes.itertuples()]
     plotting.show(
-        plotting.digit_grid(images, titles, title="Wrong, and sure of it"),
+        plotting.digit_grid(images, titles, title="Wrong, and sure of it (answer, not label)"),
         "The test digits that the network misreads with the highest confidence, each with the "
         "wrong answer, the label and the confidence. Some are hard to read, others are clear.",
         name="01_mistakes",

@@ -449,7 +449,7 @@ FLOOR = 1e-10  # the number inside the logarithm of the log loss
 ORANGE = plotting.COLOURS[1]
 
 
-def show_stall(trajectories, target, epsilon):
+def show_naive_walks(trajectories, target, epsilon):
     """Show that climbing p stalls on a real digit: p and the length of its gradient.
 
     Parameters

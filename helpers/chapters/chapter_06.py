@@ -371,7 +371,7 @@ def straightness(run):
 # --- figures
 
 
-def show_staircase(t, knn, cnn, k, source, target):
+def show_line(t, knn, cnn, k, source, target):
     """Show p along a straight line of images: k-NN climbs in jumps, the CNN smoothly.
 
     Parameters
