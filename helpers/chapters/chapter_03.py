@@ -121,7 +121,7 @@ def _from_terms(a, b, sign):
 best = Exercise(
     "03-3",
     points=3,
-    lesson="A point that votes for itself tells nothing; leave it out and a larger k wins.",
+    lesson="A point that votes for itself tells nothing; without it, k = 1 is no longer perfect.",
     hint=(
         "Who is the nearest neighbour of a training image among the training images?",
         "Ask for one neighbour more than the largest k, drop the first column; the first k vote.",

@@ -492,7 +492,9 @@ def show_attacks(curves):
         ax.set(ylim=(0, 101), xlabel=f"radius of the attack ({norm})", ylabel="accuracy (%)")
     axes[0, 0].legend(frameon=False, fontsize=9, handlelength=3.5)
     axes[0, -1].set_ylabel("")
-    figure.suptitle(f"More steps find more: {strengths[0]} flatter a network", x=0.01, ha="left")
+    figure.suptitle(
+        f"Accuracy under attack: {strengths[0]} (dashed) and {strengths[1]}", x=0.01, ha="left"
+    )
     plotting.show(
         figure,
         "Accuracy against the radius of the attack, in two norms. All curves start high. Those of "
@@ -514,13 +516,13 @@ def show_saliency(digits, maps):
     figure = plotting.digit_table(
         np.stack([digits, *maps.values()]),
         ["digit", *maps],
-        title="The robust map keeps to the strokes",
+        title="Red: lighter pixels raise p of the class; blue: they lower it",
         signed=[False] + [True] * len(maps),
     )
     plotting.show(
         figure,
         "Ten digits, and below each the saliency maps of the networks. Those of the tuned and the "
         "plain network are scattered, also beside the digit. Those of the noisy and the robust one "
-        "follow strokes.",
+        "lie closer to its strokes.",
         name="07_saliency",
     )
