@@ -6,6 +6,8 @@ which imports that module can say ``check("05-2", step)`` and ``hint("05-2")``.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import contextvars
 import copy
 import ctypes
@@ -424,13 +426,23 @@ def _in_time(call):
 
 
 def _words(function):
-    """Return the names and keywords in the source of a function, if it can be had."""
+    """Return the names and keywords in the source of a function, if it can be had.
+
+    Names that it gives to things of its own (imports are none) are left out.
+    """
     try:
         source = textwrap.dedent(inspect.getsource(function))
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     except (OSError, TypeError, SyntaxError, tokenize.TokenError):
         return frozenset()
-    return frozenset(token.string for token in tokens if token.type == tokenize.NAME)
+    words = frozenset(token.string for token in tokens if token.type == tokenize.NAME)
+    with contextlib.suppress(SyntaxError):  # a lambda's lines may be part of a call
+        nodes = list(ast.walk(ast.parse(source)))
+        own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+        own |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        # but `vectorize = np.vectorize` is NumPy's
+        words -= own - {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return words
 
 
 def _is_older(name, function):

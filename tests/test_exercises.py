@@ -242,6 +242,37 @@ def test_an_answer_that_is_written_differently_is_right_too(name, answer):
     assert grade_answer(name, answer, hidden=True).state == "right"
 
 
+SOFTMAX = """
+def softmax(logits, layers=1):
+    special = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return special / special.sum(axis=layers, keepdims=True)
+"""
+DISTANCES = """
+def distances(a, b):
+    distance_matrix = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.sqrt(np.maximum(distance_matrix, 0))
+"""
+
+
+@pytest.mark.parametrize("name, source", [("01-2", SOFTMAX), ("03-2", DISTANCES)])
+def test_a_student_may_give_any_name_to_things_of_their_own(name, source):
+    assert grade_answer(name, run_cell(source), hidden=True).state == "right"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import scipy.spatial as mine; return mine.distance.cdist(a, b)",
+        "from scipy.spatial import distance_matrix; return distance_matrix(a, b)",
+        "vectorize = np.vectorize; return solve(a, b, vectorize)",
+    ],
+)
+def test_another_name_for_what_is_forbidden_does_not_help(line):
+    answer = run_cell(f"def distances(a, b):\n    {line}\n")
+    answer.__globals__["solve"] = lambda a, b, _: solution("03-2")(a, b)
+    assert "is not allowed here" in grade_answer("03-2", answer).message
+
+
 # --- wrong answers that once passed, or got the wrong diagnosis
 
 

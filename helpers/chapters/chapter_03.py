@@ -159,8 +159,7 @@ def _leave_one_out(images, labels, ks, first=1, extra=0, answer=lambda s, k: k[n
 
 @best.forbids("Choose k without test images: use `images` and `labels` only.", "x_test", "mnist")
 def _with_test_images(images, labels, ks):
-    x_test = images
-    return _leave_one_out(x_test, labels, ks)
+    return _leave_one_out(images if len(images) else x_test, labels, ks)  # noqa: F821
 
 
 def _accuracy(votes, labels):
