@@ -453,16 +453,19 @@ def _is_older(name, function):
     """
     shell = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
     try:
-        source = inspect.getsource(function).strip()
-        parameters = re.escape(", ".join(inspect.signature(function).parameters))
+        source = re.escape(inspect.getsource(function).strip())
+        parameters = inspect.signature(function).parameters
     except (OSError, TypeError, ValueError):
         return False
     # as they were typed: In has a cell below %%time as one long string
     cells = shell.history_manager.input_hist_raw if shell else ()
-    defined = [number for number, cell in enumerate(cells) if source in cell]
+    # to its end: with a slip of the pen behind it, a cell defined nothing
+    whole = rf"^[ \t]*{source}[ \t]*(#.*)?(\n[ \t]*(#.*)?)*(\n(?=\S)|\Z)"
+    defined = [number for number, cell in enumerate(cells) if re.search(whole, cell, re.M)]
     later = cells[defined[-1] + 1 :] if defined else ()
     again = rf"^# ANSWER {re.escape(name)}\b|^def {function.__name__}\b"
-    renamed = rf"^def \w+\({parameters}\):"
+    renamed = r", *".join(rf"{re.escape(word)}\b[^,()]*" for word in parameters)
+    renamed = rf"^def \w+\({renamed}\).*:"
     # the cell before the check's own: further back, the same parameters are those of others
     return any(re.search(again, cell, re.M) for cell in later) or any(
         re.search(renamed, cell, re.M) for cell in later[-2:-1]

@@ -517,6 +517,9 @@ def ran(monkeypatch):
         NEWER.replace("# ANSWER 01-1\n", "").replace("f):", "f:"),
         NEWER.replace("# ANSWER 01-1\n", "").replace("conv_parameters", "conv_params"),
         "1 / 0\n" + NEWER,
+        OLDER.rstrip() + " + f)\n",
+        OLDER + "    + f)\n",
+        "def conv_params(k: int, c: int, f: int) -> int:\n    return 8\n",
     ],
 )
 def test_an_older_definition_is_named(ran, newer, capsys):
@@ -533,6 +536,15 @@ def test_an_older_definition_is_named(ran, newer, capsys):
     ran += [OLDER, "# the check"]
     check("01-1", answer)
     assert "older" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "  # so", "\n    # so\n\n# and\n", "\nconv_parameters(2, 1, 1)\n", "\n\n\n1 / 0"]
+)
+def test_what_stands_below_a_definition_makes_it_no_older(ran, rest):
+    answer = run_cell(OLDER)
+    ran += [OLDER, "# the check", OLDER.rstrip() + rest, "# the check"]
+    assert not exercises._is_older("01-1", answer)
 
 
 def test_a_function_that_a_student_wrote_aside_is_no_newer_definition(ran, capsys):
