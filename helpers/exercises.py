@@ -277,7 +277,7 @@ def check(exercise, function):
     """
     grade = _GRADES[exercise] = grade_answer(exercise, function)
     if _is_older(exercise, function):
-        print(f"! The last run of the answer cell did not define `{function.__name__}`.")
+        print(f"! The last run of the answer cell did not define `{_name(function)}`.")
         print("  What follows is about the older definition:")
     print(grade.message)
 
@@ -463,7 +463,7 @@ def _is_older(name, function):
     whole = rf"^[ \t]*{source}[ \t]*(#.*)?(\n[ \t]*(#.*)?)*(\n(?=\S)|\Z)"
     defined = [number for number, cell in enumerate(cells) if re.search(whole, cell, re.M)]
     later = cells[defined[-1] + 1 :] if defined else ()
-    again = rf"^# ANSWER {re.escape(name)}\b|^def {function.__name__}\b"
+    again = rf"^# ANSWER {re.escape(name)}\b|^def {_name(function)}\b"
     renamed = r", *".join(rf"{re.escape(word)}\b[^,()]*" for word in parameters)
     renamed = rf"^def \w+\({renamed}\).*:"
     # the cell before the check's own: further back, the same parameters are those of others
@@ -585,11 +585,16 @@ def _is_its_own(error, function):
 
     A stub raises NotImplementedError, and so do Jupyter and TensorFlow at times.
     """
-    return _frames(error)[-1].filename == _file(function)
+    frames = _frames(error)  # none, if the error was returned
+    return bool(frames) and frames[-1].filename == _file(function)
 
 
 def _frames(error):
     return traceback.extract_tb(error.__traceback__)
+
+
+def _name(function):
+    return getattr(function, "__name__", "…")  # a callable thing has none
 
 
 def _file(function):

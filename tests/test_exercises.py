@@ -407,6 +407,12 @@ def test_nothing_that_a_function_raises_reaches_the_notebook():
         assert grade_answer("01-2", error).state == "wrong"
 
 
+def test_an_error_that_is_returned_is_a_wrong_answer():
+    grade = grade_answer("01-1", lambda *a: NotImplementedError("todo"))
+    assert grade.state == "wrong"
+    assert "NotImplementedError: todo" in grade.message
+
+
 def endless(*arguments):
     while True:
         with contextlib.suppress(Exception):
@@ -545,6 +551,22 @@ def test_what_stands_below_a_definition_makes_it_no_older(ran, rest):
     answer = run_cell(OLDER)
     ran += [OLDER, "# the check", OLDER.rstrip() + rest, "# the check"]
     assert not exercises._is_older("01-1", answer)
+
+
+def test_a_callable_without_a_name_is_checked_too(ran, capsys):
+    class Kept:
+        def __init__(self, function):
+            self.__wrapped__ = function
+
+        def __call__(self, *arguments):
+            return self.__wrapped__(*arguments)
+
+    answer = Kept(run_cell(OLDER))
+    ran += [OLDER, "# the check", "# ANSWER 01-1", "# the check"]
+    check("01-1", answer)
+    assert capsys.readouterr().out.startswith(
+        "! The last run of the answer cell did not define `…`"
+    )
 
 
 def test_a_function_that_a_student_wrote_aside_is_no_newer_definition(ran, capsys):
