@@ -16,6 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from helpers import chapters, exercises
 from helpers.course import editions, notebooks
@@ -289,6 +290,25 @@ def gradient_of_p(model, x, target):
     return tape.gradient(p, x)
 
 
+def gradient(
+    model, x, target, ask=lambda model, x: model(x), loss=lambda loss: loss, of=lambda x: x
+):
+    from helpers.backend import tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = loss(-tf.math.log(ask(model, x)[0, target]))
+    return tape.gradient(value, of(x))
+
+
+def predicted(model, x):
+    return model.predict(x, verbose=0)
+
+
+def half(a, b):
+    return stats.ttest_rel(a, b).confidence_interval().high - (a - b).mean()
+
+
 def votes(judges, images, targets):
     return np.array([judge(images).argmax(axis=1) == targets for judge in judges])
 
@@ -309,11 +329,22 @@ def distances_in_two_loops(a, b):
         ("01-2", softmax_of_tensorflow, "NumPy only"),
         ("01-2", lambda z: np.exp(z) / np.exp(z).sum(axis=0), "sum along axis=1"),
         ("01-4", lambda y, p: np.histogram2d(y, p, bins=9)[0], "fix the size at 10"),
+        ("02-3", lambda a, b: ((a - b).mean(), half(a, b)), "mean - half and mean + half"),
+        ("02-3", lambda a, b: (a - b).mean() + np.array([-2, 2]) * half(a, b), "Twice as wide"),
+        ("02-3", lambda a, b: (a - b).mean() + np.array([-2, 2]) * np.std(a - b), "by √8"),
         ("03-1", lambda labels: solution("03-1")(labels) * labels.shape[1] / 5, "shape[1]"),
         ("03-2", distances_in_two_loops, "Without a loop"),
         ("03-3", lambda *a: 3, "the same in every case"),
         ("05-1", gradient_without_return, "it needs a `return`"),
         ("05-1", lambda model, x, target: solution("05-1")(model, x, 3), "argument `target`"),
+        ("05-1", functools.partial(gradient, loss=float), "no float()"),
+        (
+            "05-1",
+            functools.partial(gradient, loss=lambda loss: loss.numpy()),
+            "no float(), .numpy()",
+        ),
+        ("05-1", functools.partial(gradient, ask=predicted), "not model.predict"),
+        ("05-1", functools.partial(gradient, of=lambda x: [x]), "not for [x]"),
         ("05-1", gradient_of_p, "gradient of p, not of -log p"),
         ("05-2", lambda x, g, r: x - r * g / np.linalg.norm(g, axis=(1, 2, 3)), "keepdims"),
         ("05-3", lambda *a: 1.0, "No judge was asked"),

@@ -131,7 +131,13 @@ _is_wide = interval.rule("A seed is one observation: n = 8, not 80,000 images.")
 )
 # up to 10: 100 times as wide is an interval in percent
 _is_narrow = interval.rule("One more run would fall there: the mean needs a division by √8.")(
-    lambda ends, a, b: not 3 < np.abs(np.diff(ends)) / np.std(a - b) < 10
+    lambda ends, a, b: not 3.7 < np.abs(np.diff(ends)) / np.std(a - b) < 10
+)
+_is_once = interval.rule(
+    "Twice as wide as it should be: quantile · deviation / √8 is the half already."
+)(lambda ends, a, b: not 3.3 < np.abs(np.diff(ends)) / np.std(a - b) < 3.7)
+_has_ends = interval.rule("Return two ends: mean - half and mean + half.")(
+    lambda ends, a, b: not np.isclose(ends[0], np.mean(a - b))
 )
 _is_upwards = interval.rule("Return the lower end first, then the higher one.")(
     lambda ends: np.diff(ends) >= 0
@@ -146,6 +152,7 @@ def _paired(a, b):
 
 @interval.mistake(_is_wide, n=80_000)
 @interval.mistake(_is_narrow, n=1)
+@interval.mistake(_is_once, half=2 * 2.364624)
 @interval.mistake(_is_upwards, half=-2.364624)
 @interval.mistake("Divide by √8, the root of the number of seeds.", n=64)
 @interval.mistake("Divide by √8, the root of the number of seeds.", n=7)
@@ -159,6 +166,12 @@ def _paired(a, b):
 def _interval(a, b, half=2.364624, ddof=1, n=8, sign=1, power=1):
     half *= (a - b).std(ddof=ddof) ** power / np.sqrt(n)
     return sign * (a - b).mean() - half, sign * (a - b).mean() + half
+
+
+@interval.mistake(_has_ends)
+def _mean_and_half(a, b):
+    low, high = _paired(a, b)
+    return (low + high) / 2, (high - low) / 2
 
 
 @interval.mistake("The seeds come in pairs: take the 8 differences, then one mean and deviation.")

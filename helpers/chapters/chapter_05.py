@@ -59,14 +59,20 @@ BEST = "This pushes towards the class that the network believes already: use p[t
 _is_alone = slope.rule("Return the gradient of -log p alone, as one array: no p and no loss.")(
     lambda g: not isinstance(g, tuple)
 )
+_is_bare = slope.rule("That is a list of one gradient: ask for x, not for [x].")(
+    lambda g: g.shape != (1, 1, 28, 28, 1)
+)
 _is_image = slope.rule(
     "One number a pixel, in the shape of x: the gradient with respect to x, not to weights."
 )(lambda g: not isinstance(g, list) and g.shape == (1, 28, 28, 1))
 FIXED = "Use the argument `target`: this takes one class, whatever comes in."
 NO_WAY = (
-    "The tape saw no way from x to the loss: call tape.watch(x) first, and stay inside the tape."
+    "The tape saw no way from x to the loss: call tape.watch(x) first, stay inside the tape, and "
+    "ask model(x), not model.predict."
 )
-NUMPY = "np.log leaves TensorFlow: use tf.math.log."
+NUMPY = (
+    "The loss has left TensorFlow: use tf.math.log, and no float(), .numpy(), np.log or math.log."
+)
 
 
 @slope.right
@@ -79,6 +85,11 @@ def _by_hand(model, x, target):
 @slope.mistake(_is_alone)
 def _with_the_loss(model, x, target):
     return 0.0, _by_hand(model, x, target)
+
+
+@slope.mistake(_is_bare)
+def _in_a_list(model, x, target):
+    return [_by_hand(model, x, target)]
 
 
 @slope.mistake(_is_image, of_weights=True)
