@@ -290,6 +290,7 @@ def show_verdicts(tables):
     figure, axes = plt.subplots(rows, columns, figsize=(10, 2.9 * rows + 0.3), squeeze=False)
     colours = [plotting.COLOURS[1], (0.88, 0.88, 0.88), plotting.COLOURS[0]]
     scale = {"cmap": colours, "vmin": -1, "vmax": 1, "cbar": False, "square": True}
+    mixed = 0
     for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
         table = np.asarray(table)
         signs = np.array(["−", "", "+"])[table + 1]
@@ -298,6 +299,7 @@ def show_verdicts(tables):
         ax.tick_params(length=0, rotation=0)
         ax.grid(visible=False)
         said = np.count_nonzero(table[~twice])
+        mixed += len(np.unique(table[~twice])) > 1
         ax.set_title(f"{name}: {said} of {np.sum(~twice)} significant", fontsize=10)
         ax.set(xlabel="seed of the reference", ylabel=f"seed of {name}")
     for ax in axes.flat[len(tables) :]:
@@ -305,7 +307,6 @@ def show_verdicts(tables):
     words = ["− significantly worse", "no verdict", "+ significantly better"]
     patches = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     axes.flat[-1].legend(patches, words, loc="center", frameon=False)
-    mixed = sum(len(np.unique(table)) > 1 for name, table in tables.items())
     title = f"Verdicts on pairs of runs: not all the same for {mixed} of {len(tables)} networks"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     plotting.show(
