@@ -393,9 +393,7 @@ def digits_read(room, n=10):
     Counted as no digit, because each answer must be one digit from 0 to 9: image 3 ('three').
     [3, 7, None, None]
     """
-    if isinstance(room, str):
-        room = [sign for sign in room if sign not in " ,;/.…"]
-    given = list(room) if np.iterable(room) else [room]
+    given = _given(room)
     read = [_digit(answer) for answer in given[:n]] + [None] * (n - len(given))
     odd = [
         f"image {place} ({answer!r})"
@@ -425,9 +423,7 @@ def reveal(room, targets, probability):
     >>> reveal([3, "?", None], np.array([3, 5, 8]), np.ones(3))
     Not read yet: image 3. The targets are shown when each image has an answer: a digit, or "?".
     """
-    n, text = len(targets), isinstance(room, str)
-    given = [sign for sign in room if sign not in " ,;/.…"] if text else room
-    given = list(given) if np.iterable(given) else [given]
+    n, given = len(targets), _given(room)
     given += [None] * (n - len(given))
     missing = [str(place) for place, answer in enumerate(given[:n], 1) if answer in (None, "")]
     if missing:
@@ -444,6 +440,13 @@ def reveal(room, targets, probability):
     right = int((answers["the room"] == answers["target"]).sum())
     print(f"right, if p were a chance of being right: {np.sum(probability):.1f} of {n}")
     print(f"right, the room: {right} of {n}")
+
+
+def _given(room):
+    """Return what a room read as a list of answers; a text is taken apart."""
+    if isinstance(room, str):
+        return [sign for sign in room if not sign.isspace() and sign not in ",;/.…"]
+    return list(room) if np.iterable(room) else [room]
 
 
 def _digit(answer):
