@@ -275,6 +275,10 @@ def solver_table(fits):
     ----------
     fits : DataFrame
         ``model``, whether it gave a ``warning``, and more columns.
+
+    Returns
+    -------
+    pandas Styler, a row for each fit
     """
     warned = fits["warning"].map({True: "yes", False: "no"})
     columns = ["iterations (n_iter_)", "warning", "largest slope", "test accuracy (%)", "seconds"]

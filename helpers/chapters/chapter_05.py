@@ -224,13 +224,21 @@ ask = Exercise(
 
 @dataclass
 class Judge:
-    """A judge that reads from row k of the pixels what it believes of an image."""
+    """A judge that reads from one row of the pixels what it believes of an image.
+
+    Parameters
+    ----------
+    k : int
+        The row whose first ten pixels are its probabilities of the classes.
+    asked : bool, optional
+        Whether it was called so far.
+    """
 
     k: int
     asked: bool = False
 
     def __call__(self, images):
-        """Return what it believes: (n, 10)."""
+        """Return what it believes of images (n, 28, 28, 1): probabilities (n, 10)."""
         self.asked = True
         return np.asarray(images)[:, self.k, :10, 0]
 
