@@ -404,6 +404,11 @@ def test_a_typo_is_no_mistake_in_the_subject(name):
     assert last == "Line 3 of the cell: return nq.exp(arguments[0])"
 
 
+@pytest.mark.parametrize("answer", [lambda *a: a[3], lambda *a: sys.exit()])
+def test_judges_that_an_error_left_unasked_are_not_spoken_of(answer):
+    assert "No judge" not in grade_answer("05-3", answer).message
+
+
 def test_a_mistake_that_raises_shows_its_line_too():
     answer = run_cell(
         "# ANSWER 01-2\ndef softmax(z):\n    return np.exp(z) / np.exp(z).sum(axis=1)\n"

@@ -271,7 +271,7 @@ CALL = "A judge is called like a function: judge(images) gives its probabilities
 SOME = "You asked some of the judges only: ask all of them, however many come in."
 _asked = ask.rule("No judge was asked: use those that come in, not the network of the images.")(
     lambda share, judges, images, targets: (
-        isinstance(share, Exception) or any(judge.asked for judge in judges)
+        isinstance(share, BaseException) or any(judge.asked for judge in judges)
     )
 )
 _is_one = ask.rule("One number for all: take the mean.")(lambda share: share.size == 1)
