@@ -6,6 +6,8 @@ which imports that module can say ``check("05-2", step)`` and ``hint("05-2")``.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import contextvars
 import copy
 import ctypes
@@ -275,7 +277,7 @@ def check(exercise, function):
     """
     grade = _GRADES[exercise] = grade_answer(exercise, function)
     if _is_older(exercise, function):
-        print(f"! The last run of the answer cell did not define `{function.__name__}`.")
+        print(f"! The last run of the answer cell did not define `{_name(function)}`.")
         print("  What follows is about the older definition:")
     print(grade.message)
 
@@ -424,13 +426,23 @@ def _in_time(call):
 
 
 def _words(function):
-    """Return the names and keywords in the source of a function, if it can be had."""
+    """Return the names and keywords in the source of a function, if it can be had.
+
+    Names that it gives to things of its own (imports are none) are left out.
+    """
     try:
         source = textwrap.dedent(inspect.getsource(function))
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     except (OSError, TypeError, SyntaxError, tokenize.TokenError):
         return frozenset()
-    return frozenset(token.string for token in tokens if token.type == tokenize.NAME)
+    words = frozenset(token.string for token in tokens if token.type == tokenize.NAME)
+    with contextlib.suppress(SyntaxError):  # a lambda's lines may be part of a call
+        nodes = list(ast.walk(ast.parse(source)))
+        own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+        own |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        # but `vectorize = np.vectorize` is NumPy's
+        words -= own - {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return words
 
 
 def _is_older(name, function):
@@ -441,16 +453,19 @@ def _is_older(name, function):
     """
     shell = "IPython" in sys.modules and sys.modules["IPython"].get_ipython()
     try:
-        source = inspect.getsource(function).strip()
-        parameters = re.escape(", ".join(inspect.signature(function).parameters))
+        source = re.escape(inspect.getsource(function).strip())
+        parameters = inspect.signature(function).parameters
     except (OSError, TypeError, ValueError):
         return False
     # as they were typed: In has a cell below %%time as one long string
     cells = shell.history_manager.input_hist_raw if shell else ()
-    defined = [number for number, cell in enumerate(cells) if source in cell]
+    # to its end: with a slip of the pen behind it, a cell defined nothing
+    whole = rf"^[ \t]*{source}[ \t]*(#.*)?(\n[ \t]*(#.*)?)*(\n(?=\S)|\Z)"
+    defined = [number for number, cell in enumerate(cells) if re.search(whole, cell, re.M)]
     later = cells[defined[-1] + 1 :] if defined else ()
-    again = rf"^# ANSWER {re.escape(name)}\b|^def {function.__name__}\b"
-    renamed = rf"^def \w+\({parameters}\):"
+    again = rf"^# ANSWER {re.escape(name)}\b|^def {_name(function)}\b"
+    renamed = r", *".join(rf"{re.escape(word)}\b[^,()]*" for word in parameters)
+    renamed = rf"^def \w+\({renamed}\).*:"
     # the cell before the check's own: further back, the same parameters are those of others
     return any(re.search(again, cell, re.M) for cell in later) or any(
         re.search(renamed, cell, re.M) for cell in later[-2:-1]
@@ -570,11 +585,16 @@ def _is_its_own(error, function):
 
     A stub raises NotImplementedError, and so do Jupyter and TensorFlow at times.
     """
-    return _frames(error)[-1].filename == _file(function)
+    frames = _frames(error)  # none, if the error was returned
+    return bool(frames) and frames[-1].filename == _file(function)
 
 
 def _frames(error):
     return traceback.extract_tb(error.__traceback__)
+
+
+def _name(function):
+    return getattr(function, "__name__", "…")  # a callable thing has none
 
 
 def _file(function):

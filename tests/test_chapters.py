@@ -421,6 +421,7 @@ def test_each_learning_rate_has_its_own_panel_and_a_title_that_says_what_came_ou
     [
         ([3, None, "7", 2.0], [3, None, 7, 2], ""),
         ("3 ? 7,2", [3, None, 7, 2], ""),
+        ("3 ?\n7\t2\n", [3, None, 7, 2], ""),
         (["?", "3", "-", 4], [None, 3, None, 4], ""),
         ("3 ? 7 …", [3, None, 7, None], ""),
         ([3, "three", 12, -1], [3, None, None, None], "image 2 ('three'), image 3 (12), image 4"),
@@ -459,7 +460,7 @@ def test_nobody_sees_the_targets_before_each_image_was_read(monkeypatch, capsys,
     assert not shown
 
 
-@pytest.mark.parametrize("room", ["3 ? 9 8", [3, "?", 9, "8"], [3, "?", "nine", 8]])
+@pytest.mark.parametrize("room", ["3 ? 9 8", "3 ?\n9 8", [3, "?", 9, "8"], [3, "?", "nine", 8]])
 def test_the_key_stands_beside_what_the_room_read(monkeypatch, capsys, room):
     shown = []
     monkeypatch.setattr(chapter_05, "display", shown.append)

@@ -16,6 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from helpers import chapters, exercises
 from helpers.course import editions, notebooks
@@ -242,6 +243,37 @@ def test_an_answer_that_is_written_differently_is_right_too(name, answer):
     assert grade_answer(name, answer, hidden=True).state == "right"
 
 
+SOFTMAX = """
+def softmax(logits, layers=1):
+    special = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return special / special.sum(axis=layers, keepdims=True)
+"""
+DISTANCES = """
+def distances(a, b):
+    distance_matrix = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.sqrt(np.maximum(distance_matrix, 0))
+"""
+
+
+@pytest.mark.parametrize("name, source", [("01-2", SOFTMAX), ("03-2", DISTANCES)])
+def test_a_student_may_give_any_name_to_things_of_their_own(name, source):
+    assert grade_answer(name, run_cell(source), hidden=True).state == "right"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import scipy.spatial as mine; return mine.distance.cdist(a, b)",
+        "from scipy.spatial import distance_matrix; return distance_matrix(a, b)",
+        "vectorize = np.vectorize; return solve(a, b, vectorize)",
+    ],
+)
+def test_another_name_for_what_is_forbidden_does_not_help(line):
+    answer = run_cell(f"def distances(a, b):\n    {line}\n")
+    answer.__globals__["solve"] = lambda a, b, _: solution("03-2")(a, b)
+    assert "is not allowed here" in grade_answer("03-2", answer).message
+
+
 # --- wrong answers that once passed, or got the wrong diagnosis
 
 
@@ -256,6 +288,25 @@ def gradient_of_p(model, x, target):
         tape.watch(x)
         p = model(x)[0, target]
     return tape.gradient(p, x)
+
+
+def gradient(
+    model, x, target, ask=lambda model, x: model(x), loss=lambda loss: loss, of=lambda x: x
+):
+    from helpers.backend import tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = loss(-tf.math.log(ask(model, x)[0, target]))
+    return tape.gradient(value, of(x))
+
+
+def predicted(model, x):
+    return model.predict(x, verbose=0)
+
+
+def half(a, b):
+    return stats.ttest_rel(a, b).confidence_interval().high - (a - b).mean()
 
 
 def votes(judges, images, targets):
@@ -278,11 +329,22 @@ def distances_in_two_loops(a, b):
         ("01-2", softmax_of_tensorflow, "NumPy only"),
         ("01-2", lambda z: np.exp(z) / np.exp(z).sum(axis=0), "sum along axis=1"),
         ("01-4", lambda y, p: np.histogram2d(y, p, bins=9)[0], "fix the size at 10"),
+        ("02-3", lambda a, b: ((a - b).mean(), half(a, b)), "mean - half and mean + half"),
+        ("02-3", lambda a, b: (a - b).mean() + np.array([-2, 2]) * half(a, b), "Twice as wide"),
+        ("02-3", lambda a, b: (a - b).mean() + np.array([-2, 2]) * np.std(a - b), "by √8"),
         ("03-1", lambda labels: solution("03-1")(labels) * labels.shape[1] / 5, "shape[1]"),
         ("03-2", distances_in_two_loops, "Without a loop"),
         ("03-3", lambda *a: 3, "the same in every case"),
         ("05-1", gradient_without_return, "it needs a `return`"),
         ("05-1", lambda model, x, target: solution("05-1")(model, x, 3), "argument `target`"),
+        ("05-1", functools.partial(gradient, loss=float), "no float()"),
+        (
+            "05-1",
+            functools.partial(gradient, loss=lambda loss: loss.numpy()),
+            "no float(), .numpy()",
+        ),
+        ("05-1", functools.partial(gradient, ask=predicted), "not model.predict"),
+        ("05-1", functools.partial(gradient, of=lambda x: [x]), "not for [x]"),
         ("05-1", gradient_of_p, "gradient of p, not of -log p"),
         ("05-2", lambda x, g, r: x - r * g / np.linalg.norm(g, axis=(1, 2, 3)), "keepdims"),
         ("05-3", lambda *a: 1.0, "No judge was asked"),
@@ -342,6 +404,11 @@ def test_a_typo_is_no_mistake_in_the_subject(name):
     assert last == "Line 3 of the cell: return nq.exp(arguments[0])"
 
 
+@pytest.mark.parametrize("answer", [lambda *a: a[3], lambda *a: sys.exit()])
+def test_judges_that_an_error_left_unasked_are_not_spoken_of(answer):
+    assert "No judge" not in grade_answer("05-3", answer).message
+
+
 def test_a_mistake_that_raises_shows_its_line_too():
     answer = run_cell(
         "# ANSWER 01-2\ndef softmax(z):\n    return np.exp(z) / np.exp(z).sum(axis=1)\n"
@@ -374,6 +441,12 @@ def test_nothing_that_a_function_raises_reaches_the_notebook():
 
     for error in (leaves, lambda: 0, lambda *a: a[99], lambda *a: [0] * 10**15):
         assert grade_answer("01-2", error).state == "wrong"
+
+
+def test_an_error_that_is_returned_is_a_wrong_answer():
+    grade = grade_answer("01-1", lambda *a: NotImplementedError("todo"))
+    assert grade.state == "wrong"
+    assert "NotImplementedError: todo" in grade.message
 
 
 def endless(*arguments):
@@ -486,6 +559,9 @@ def ran(monkeypatch):
         NEWER.replace("# ANSWER 01-1\n", "").replace("f):", "f:"),
         NEWER.replace("# ANSWER 01-1\n", "").replace("conv_parameters", "conv_params"),
         "1 / 0\n" + NEWER,
+        OLDER.rstrip() + " + f)\n",
+        OLDER + "    + f)\n",
+        "def conv_params(k: int, c: int, f: int) -> int:\n    return 8\n",
     ],
 )
 def test_an_older_definition_is_named(ran, newer, capsys):
@@ -502,6 +578,31 @@ def test_an_older_definition_is_named(ran, newer, capsys):
     ran += [OLDER, "# the check"]
     check("01-1", answer)
     assert "older" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "  # so", "\n    # so\n\n# and\n", "\nconv_parameters(2, 1, 1)\n", "\n\n\n1 / 0"]
+)
+def test_what_stands_below_a_definition_makes_it_no_older(ran, rest):
+    answer = run_cell(OLDER)
+    ran += [OLDER, "# the check", OLDER.rstrip() + rest, "# the check"]
+    assert not exercises._is_older("01-1", answer)
+
+
+def test_a_callable_without_a_name_is_checked_too(ran, capsys):
+    class Kept:
+        def __init__(self, function):
+            self.__wrapped__ = function
+
+        def __call__(self, *arguments):
+            return self.__wrapped__(*arguments)
+
+    answer = Kept(run_cell(OLDER))
+    ran += [OLDER, "# the check", "# ANSWER 01-1", "# the check"]
+    check("01-1", answer)
+    assert capsys.readouterr().out.startswith(
+        "! The last run of the answer cell did not define `…`"
+    )
 
 
 def test_a_function_that_a_student_wrote_aside_is_no_newer_definition(ran, capsys):

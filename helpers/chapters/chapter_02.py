@@ -131,7 +131,13 @@ _is_wide = interval.rule("A seed is one observation: n = 8, not 80,000 images.")
 )
 # up to 10: 100 times as wide is an interval in percent
 _is_narrow = interval.rule("One more run would fall there: the mean needs a division by √8.")(
-    lambda ends, a, b: not 3 < np.abs(np.diff(ends)) / np.std(a - b) < 10
+    lambda ends, a, b: not 3.7 < np.abs(np.diff(ends)) / np.std(a - b) < 10
+)
+_is_once = interval.rule(
+    "Twice as wide as it should be: quantile · deviation / √8 is the half already."
+)(lambda ends, a, b: not 3.3 < np.abs(np.diff(ends)) / np.std(a - b) < 3.7)
+_has_ends = interval.rule("Return two ends: mean - half and mean + half.")(
+    lambda ends, a, b: not np.isclose(ends[0], np.mean(a - b))
 )
 _is_upwards = interval.rule("Return the lower end first, then the higher one.")(
     lambda ends: np.diff(ends) >= 0
@@ -146,6 +152,7 @@ def _paired(a, b):
 
 @interval.mistake(_is_wide, n=80_000)
 @interval.mistake(_is_narrow, n=1)
+@interval.mistake(_is_once, half=2 * 2.364624)
 @interval.mistake(_is_upwards, half=-2.364624)
 @interval.mistake("Divide by √8, the root of the number of seeds.", n=64)
 @interval.mistake("Divide by √8, the root of the number of seeds.", n=7)
@@ -159,6 +166,12 @@ def _paired(a, b):
 def _interval(a, b, half=2.364624, ddof=1, n=8, sign=1, power=1):
     half *= (a - b).std(ddof=ddof) ** power / np.sqrt(n)
     return sign * (a - b).mean() - half, sign * (a - b).mean() + half
+
+
+@interval.mistake(_has_ends)
+def _mean_and_half(a, b):
+    low, high = _paired(a, b)
+    return (low + high) / 2, (high - low) / 2
 
 
 @interval.mistake("The seeds come in pairs: take the 8 differences, then one mean and deviation.")
@@ -277,6 +290,7 @@ def show_verdicts(tables):
     figure, axes = plt.subplots(rows, columns, figsize=(10, 2.9 * rows + 0.3), squeeze=False)
     colours = [plotting.COLOURS[1], (0.88, 0.88, 0.88), plotting.COLOURS[0]]
     scale = {"cmap": colours, "vmin": -1, "vmax": 1, "cbar": False, "square": True}
+    mixed = 0
     for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
         table = np.asarray(table)
         signs = np.array(["−", "", "+"])[table + 1]
@@ -285,6 +299,7 @@ def show_verdicts(tables):
         ax.tick_params(length=0, rotation=0)
         ax.grid(visible=False)
         said = np.count_nonzero(table[~twice])
+        mixed += len(np.unique(table[~twice])) > 1
         ax.set_title(f"{name}: {said} of {np.sum(~twice)} significant", fontsize=10)
         ax.set(xlabel="seed of the reference", ylabel=f"seed of {name}")
     for ax in axes.flat[len(tables) :]:
@@ -292,7 +307,6 @@ def show_verdicts(tables):
     words = ["− significantly worse", "no verdict", "+ significantly better"]
     patches = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     axes.flat[-1].legend(patches, words, loc="center", frameon=False)
-    mixed = sum(len(np.unique(table)) > 1 for name, table in tables.items())
     title = f"Verdicts on pairs of runs: not all the same for {mixed} of {len(tables)} networks"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     plotting.show(

@@ -159,8 +159,7 @@ def _leave_one_out(images, labels, ks, first=1, extra=0, answer=lambda s, k: k[n
 
 @best.forbids("Choose k without test images: use `images` and `labels` only.", "x_test", "mnist")
 def _with_test_images(images, labels, ks):
-    x_test = images
-    return _leave_one_out(x_test, labels, ks)
+    return _leave_one_out(images if len(images) else x_test, labels, ks)  # noqa: F821
 
 
 def _accuracy(votes, labels):
@@ -276,6 +275,10 @@ def solver_table(fits):
     ----------
     fits : DataFrame
         ``model``, whether it gave a ``warning``, and more columns.
+
+    Returns
+    -------
+    pandas Styler, a row for each fit
     """
     warned = fits["warning"].map({True: "yes", False: "no"})
     columns = ["iterations (n_iter_)", "warning", "largest slope", "test accuracy (%)", "seconds"]

@@ -59,14 +59,20 @@ BEST = "This pushes towards the class that the network believes already: use p[t
 _is_alone = slope.rule("Return the gradient of -log p alone, as one array: no p and no loss.")(
     lambda g: not isinstance(g, tuple)
 )
+_is_bare = slope.rule("That is a list of one gradient: ask for x, not for [x].")(
+    lambda g: g.shape != (1, 1, 28, 28, 1)
+)
 _is_image = slope.rule(
     "One number a pixel, in the shape of x: the gradient with respect to x, not to weights."
 )(lambda g: not isinstance(g, list) and g.shape == (1, 28, 28, 1))
 FIXED = "Use the argument `target`: this takes one class, whatever comes in."
 NO_WAY = (
-    "The tape saw no way from x to the loss: call tape.watch(x) first, and stay inside the tape."
+    "The tape saw no way from x to the loss: call tape.watch(x) first, stay inside the tape, and "
+    "ask model(x), not model.predict."
 )
-NUMPY = "np.log leaves TensorFlow: use tf.math.log."
+NUMPY = (
+    "The loss has left TensorFlow: use tf.math.log, and no float(), .numpy(), np.log or math.log."
+)
 
 
 @slope.right
@@ -79,6 +85,11 @@ def _by_hand(model, x, target):
 @slope.mistake(_is_alone)
 def _with_the_loss(model, x, target):
     return 0.0, _by_hand(model, x, target)
+
+
+@slope.mistake(_is_bare)
+def _in_a_list(model, x, target):
+    return [_by_hand(model, x, target)]
 
 
 @slope.mistake(_is_image, of_weights=True)
@@ -213,13 +224,21 @@ ask = Exercise(
 
 @dataclass
 class Judge:
-    """A judge that reads from row k of the pixels what it believes of an image."""
+    """A judge that reads from one row of the pixels what it believes of an image.
+
+    Parameters
+    ----------
+    k : int
+        The row whose first ten pixels are its probabilities of the classes.
+    asked : bool, optional
+        Whether it was called so far.
+    """
 
     k: int
     asked: bool = False
 
     def __call__(self, images):
-        """Return what it believes: (n, 10)."""
+        """Return what it believes of images (n, 28, 28, 1): probabilities (n, 10)."""
         self.asked = True
         return np.asarray(images)[:, self.k, :10, 0]
 
@@ -252,7 +271,7 @@ CALL = "A judge is called like a function: judge(images) gives its probabilities
 SOME = "You asked some of the judges only: ask all of them, however many come in."
 _asked = ask.rule("No judge was asked: use those that come in, not the network of the images.")(
     lambda share, judges, images, targets: (
-        isinstance(share, Exception) or any(judge.asked for judge in judges)
+        isinstance(share, BaseException) or any(judge.asked for judge in judges)
     )
 )
 _is_one = ask.rule("One number for all: take the mean.")(lambda share: share.size == 1)
@@ -382,9 +401,7 @@ def digits_read(room, n=10):
     Counted as no digit, because each answer must be one digit from 0 to 9: image 3 ('three').
     [3, 7, None, None]
     """
-    if isinstance(room, str):
-        room = [sign for sign in room if sign not in " ,;/.…"]
-    given = list(room) if np.iterable(room) else [room]
+    given = _given(room)
     read = [_digit(answer) for answer in given[:n]] + [None] * (n - len(given))
     odd = [
         f"image {place} ({answer!r})"
@@ -414,9 +431,7 @@ def reveal(room, targets, probability):
     >>> reveal([3, "?", None], np.array([3, 5, 8]), np.ones(3))
     Not read yet: image 3. The targets are shown when each image has an answer: a digit, or "?".
     """
-    n, text = len(targets), isinstance(room, str)
-    given = [sign for sign in room if sign not in " ,;/.…"] if text else room
-    given = list(given) if np.iterable(given) else [given]
+    n, given = len(targets), _given(room)
     given += [None] * (n - len(given))
     missing = [str(place) for place, answer in enumerate(given[:n], 1) if answer in (None, "")]
     if missing:
@@ -433,6 +448,13 @@ def reveal(room, targets, probability):
     right = int((answers["the room"] == answers["target"]).sum())
     print(f"right, if p were a chance of being right: {np.sum(probability):.1f} of {n}")
     print(f"right, the room: {right} of {n}")
+
+
+def _given(room):
+    """Return what a room read as a list of answers; a text is taken apart."""
+    if isinstance(room, str):
+        return [sign for sign in room if not sign.isspace() and sign not in ",;/.…"]
+    return list(room) if np.iterable(room) else [room]
 
 
 def _digit(answer):
