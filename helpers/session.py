@@ -213,16 +213,16 @@ def progress_bar(total, description, show=True, delay=0):
 
 
 @contextlib.contextmanager
-def clock(description, show=True, delay=1):
+def clock(description):
     """Say that something goes on, and for how long; nobody can know how far it is.
 
     For a call that reports nothing, as the fit of another library: ``fitting: 7 s so far``. Like
-    `progress_bar` it leaves nothing behind, and is invisible unless a person is watching.
+    `progress_bar` it leaves nothing behind, and is invisible unless a person is watching; it is
+    shown after a second.
 
     Parameters
     ----------
-    description, show, delay :
-        As in `progress_bar`.
+    description : str
 
     Examples
     --------
@@ -230,7 +230,7 @@ def clock(description, show=True, delay=1):
     ...     1 + 1
     2
     """
-    bar = _bar(None, description, show, delay, bar_format="{desc}: {elapsed_s:.0f} s so far")
+    bar = _bar(None, description, delay=1, bar_format="{desc}: {elapsed_s:.0f} s so far")
     ended = threading.Event()
 
     def tick():
@@ -252,7 +252,7 @@ def clock(description, show=True, delay=1):
                 ticking.join()
 
 
-def _bar(total, description, show, delay, **layout):
+def _bar(total, description, show=True, delay=0, **layout):
     return _bar_class()(
         total=total,
         desc=description,
