@@ -13,6 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
+import matplotlib.font_manager
 import nbformat
 import pytest
 
@@ -115,6 +116,7 @@ def as_a_person(folder, home):
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "IPYTHONDIR": str(home / "ipython"),
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),  # in a new home, fonts are looked for on red
         "PYTHONPATH": str(folder),  # the helpers of that folder, not those of this one
         "COURSE_PROFILE": "lite",
         "NO_PROXY": "localhost,127.0.0.1",
@@ -235,6 +237,13 @@ def released(tmp_path):
         return target
 
     return make
+
+
+def test_a_person_need_not_wait_for_fonts(tmp_path):
+    environment = as_a_person(ROOT, tmp_path / "home")
+    code = "import matplotlib, pathlib; print(*pathlib.Path(matplotlib.get_cachedir()).iterdir())"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert b"fontlist" in done.stdout
 
 
 def test_an_instructor_runs_a_whole_notebook(lab, tmp_path):
