@@ -4,7 +4,9 @@
 download one. What they saw is kept in build/browser, to be looked at.
 """
 
+import contextlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -15,12 +17,14 @@ from pathlib import Path
 
 import matplotlib.font_manager
 import nbformat
+import psutil
 import pytest
 
 from helpers.course import editions, notebooks, release
 from helpers.session import ROOT
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# the last is often a program that only says where to get one
+BROWSERS = ("google-chrome", "chrome", "chromium", "chromium-browser")
 PROGRAM = next(filter(None, map(shutil.which, BROWSERS)), None)
 WANTING = [
     *([] if importlib.util.find_spec("playwright") else ["`pip install -e .[browser]`"]),
@@ -33,7 +37,8 @@ pytestmark = [
 
 PICTURES = notebooks.BUILD / "browser"
 PROJECTOR = {"width": 1280, "height": 720}
-START, RUN = 300, 900  # seconds at most: for a page or one cell, and for a whole notebook
+# seconds at most: for the browser, for a page or one cell, for a whole notebook, and for a test
+LAUNCH, START, RUN, TEST = 60, 300, 900, 1500
 RED = '[data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab shows exceptions so too
 OUTPUT = ".jp-OutputArea-output"
 DOTS = ".jp-Placeholder-contentContainer"  # in the place of a folded solution
@@ -48,24 +53,49 @@ FIT = """image => ({
 RAN = re.compile(r"^\[\d+\]:$")
 
 
+@contextlib.contextmanager
+def launched(program):
+    """Start a browser, or skip the tests; with it comes a function that ends it at once."""
+    with contextlib.ExitStack() as stack:
+        try:
+            from playwright.sync_api import sync_playwright
+
+            playwright = stack.enter_context(sync_playwright())
+            before = psutil.Process().children(recursive=True)
+            started = playwright.chromium.launch(executable_path=program, timeout=1000 * LAUNCH)
+            started.new_page().close()
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            pytest.skip(f"a browser test needs a browser that starts; {program} does not: {said}")
+        processes = set(psutil.Process().children(recursive=True)).difference(before)
+
+        def end():
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+        yield started, end
+        started.close()
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Start the browser of the system, once for all tests."""
-    from playwright.sync_api import sync_playwright
-
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=PROGRAM, timeout=1000 * START)
+    with launched(PROGRAM) as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
 def page(browser):
-    """Open an empty page of the size of a projector."""
-    opened = browser.new_page(viewport=PROJECTOR)
+    """Open an empty page of the size of a projector; a test that takes too long loses it."""
+    started, end = browser
+    opened = started.new_page(viewport=PROJECTOR)
     opened.set_default_timeout(1000 * START)
+    late = threading.Timer(TEST, end)
+    late.start()
     yield opened
+    late.cancel()
     opened.close()
 
 
@@ -105,7 +135,10 @@ def lab(page, tmp_path, request):
 
 def as_a_person(folder, home):
     """Return the environment of somebody who starts in a folder, in the lite profile."""
-    home.mkdir()
+    # nobody is asked about news
+    news = home / "settings" / "@jupyterlab" / "apputils-extension"
+    news.mkdir(parents=True)
+    (news / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
     ours = ("COURSE_", "JUPYTER", "IPYTHON", "PYTEST_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return environment | {
@@ -151,8 +184,6 @@ class Lab:
         self.page.goto(f"{self.url}lab")
         for entry in ("notebooks", name):
             self.page.locator(".jp-DirListing-item", has_text=entry).dblclick()
-        self.page.get_by_text("Would you like to get notified").wait_for()
-        self.page.get_by_role("button", name="No", exact=True).click()
         self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
         self.cell(len(self.notebook.cells) - 1).wait_for(state="attached")
 
@@ -233,10 +264,18 @@ def released(tmp_path):
         command = [sys.executable, "-m", "helpers.course", "release", *arguments, "--to"]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         target = tmp_path / "copy"
-        subprocess.run([*command, target], cwd=ROOT, env=environment, check=True)
+        subprocess.run([*command, target], cwd=ROOT, env=environment, check=True, timeout=START)
         return target
 
     return make
+
+
+def test_a_browser_that_does_not_start_is_a_reason_to_skip(tmp_path):
+    program = tmp_path / "chromium"
+    program.write_text("#!/bin/sh\necho requires the snap >&2\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(pytest.skip.Exception, match=r"that starts; .*chromium does not: .*launch"):
+        launched(str(program)).__enter__()
 
 
 def test_a_person_need_not_wait_for_fonts(tmp_path):
