@@ -9,10 +9,12 @@ import importlib.util
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import matplotlib.font_manager
@@ -105,20 +107,16 @@ def lab(page, tmp_path, request):
     servers = []
 
     def start(folder):
-        environment = as_a_person(folder, tmp_path / "home")
+        token = secrets.token_hex()
+        environment = as_a_person(folder, tmp_path / "home") | {"JUPYTER_TOKEN": token}
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--allow-root"]
-        server = subprocess.Popen(
-            [*command, "--IdentityProvider.token="],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        log = tmp_path / "lab.log"
+        with log.open("w") as said:  # not a pipe, which a kernel that is stuck would keep open
+            server = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=said
+            )
         servers.append(server)
-        return Lab(page, address(server), folder)
+        return Lab(page, f"{address(server, log)}lab?token={token}", folder)
 
     yield start
     try:
@@ -130,7 +128,6 @@ def lab(page, tmp_path, request):
                 server.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 server.kill()
-            server.stderr.close()
 
 
 def as_a_person(folder, home):
@@ -156,19 +153,15 @@ def as_a_person(folder, home):
     }
 
 
-def address(server):
-    """Read where a server listens, and go on reading what it says."""
-    said = []
-    late = threading.Timer(START, server.kill)
-    late.start()
-    for line in server.stderr:
-        said.append(line)
-        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/", line):
-            late.cancel()
-            threading.Thread(target=lambda: [None for _ in server.stderr], daemon=True).start()
+def address(server, log):
+    """Wait until a server writes where it listens."""
+    late = time.monotonic() + START
+    while server.poll() is None and time.monotonic() < late:
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/", said):
             return found[0]
-    late.cancel()
-    raise AssertionError(f"JupyterLab did not start:\n{''.join(said)}")
+        time.sleep(0.1)
+    raise AssertionError(f"JupyterLab did not start:\n{log.read_text(errors='replace')}")
 
 
 class Lab:
@@ -181,7 +174,7 @@ class Lab:
     def open(self, name):
         """Open a notebook of the folder `notebooks` with clicks in the list of files."""
         self.notebook = nbformat.read(self.folder / "notebooks" / name, as_version=4)
-        self.page.goto(f"{self.url}lab")
+        self.page.goto(self.url)
         for entry in ("notebooks", name):
             self.page.locator(".jp-DirListing-item", has_text=entry).dblclick()
         self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
