@@ -70,8 +70,6 @@ def setup(seed=0):
     session.set_seed(seed)
     ready = f"Ready: profile {session.profile()}, seed {session.seed()}"
     # what follows takes seconds: a setting that is wrong has been named by now
-    if session.interactive() and not session.in_notebook() and "tensorflow" not in sys.modules:
-        print("Loading TensorFlow and Keras: this takes some seconds …", flush=True)
     from helpers import backend, plotting
 
     backend.start(session.seed())

@@ -155,6 +155,7 @@ def climb(loss, x, radius, steps, norm, start=None, after_step=None):
     start : tensor of shape (n, h, w, c), values in [0, 1], optional
         Where the climb begins. Default: at x.
     after_step : callable without arguments, optional
+        Called after each step.
 
     Returns
     -------

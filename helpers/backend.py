@@ -32,8 +32,10 @@ def _stderr_to_nowhere():
 
 if session.keras_settings_fault():
     raise RuntimeError(session.keras_settings_fault())
-if session.interactive() and session.in_notebook() and "tensorflow" not in sys.modules:
-    print("Loading TensorFlow and Keras: this takes some seconds …", flush=True)
+if session.interactive() and "tensorflow" not in sys.modules:
+    # on stderr in a terminal, where the output of a script may be sent to a file
+    place = sys.stdout if session.in_notebook() else sys.stderr
+    print("Loading TensorFlow and Keras: this takes some seconds …", file=place, flush=True)
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _stderr_to_nowhere():

@@ -21,7 +21,7 @@ BAR_WIDTH = 72  # characters: a notebook on a projector is not wide
 
 _seed = 0
 _fallen_back = False
-_bars = weakref.WeakSet()  # a bar that is closed counts as disabled
+_shown = None  # a weak reference to the bar that was shown last
 
 
 def profile():
@@ -194,7 +194,8 @@ def progress_bar(total, description, show=True, delay=0):
     show : bool
         False makes it invisible in any case.
     delay : float
-        Seconds before it is shown: what often takes no time needs no bar.
+        It is shown at the first step after so many seconds: what often takes no time needs no
+        bar. Until then, bars inside it are shown.
 
     Examples
     --------
@@ -212,16 +213,16 @@ def progress_bar(total, description, show=True, delay=0):
 
 
 @contextlib.contextmanager
-def clock(description, show=True, delay=1):
+def clock(description):
     """Say that something goes on, and for how long; nobody can know how far it is.
 
     For a call that reports nothing, as the fit of another library: ``fitting: 7 s so far``. Like
-    `progress_bar` it leaves nothing behind, and is invisible unless a person is watching.
+    `progress_bar` it leaves nothing behind, and is invisible unless a person is watching; it is
+    shown after a second.
 
     Parameters
     ----------
-    description, show, delay :
-        As in `progress_bar`.
+    description : str
 
     Examples
     --------
@@ -229,7 +230,7 @@ def clock(description, show=True, delay=1):
     ...     1 + 1
     2
     """
-    bar = _bar(None, description, show, delay, bar_format="{desc}: {elapsed_s:.0f} s so far")
+    bar = _bar(None, description, delay=1, bar_format="{desc}: {elapsed_s:.0f} s so far")
     ended = threading.Event()
 
     def tick():
@@ -242,28 +243,33 @@ def clock(description, show=True, delay=1):
             return
         # in this context, so that it is written below the cell that runs
         ticking = threading.Thread(target=contextvars.copy_context().run, args=(tick,), daemon=True)
-        ticking.start()
         try:
+            ticking.start()
             yield
         finally:
             ended.set()
-            ticking.join()
+            if ticking.is_alive():
+                ticking.join()
 
 
-def _bar(total, description, show, delay, **layout):
-    inside = any(not bar.disable for bar in _bars)
-    bar = _bar_class()(
+def _bar(total, description, show=True, delay=0, **layout):
+    return _bar_class()(
         total=total,
         desc=description,
         leave=False,
         delay=delay,
-        disable=inside or not (show and interactive()),
+        disable=_on_screen() is not None or not (show and interactive()),
         file=sys.stdout if in_notebook() else sys.stderr,
         ncols=BAR_WIDTH,
+        position=0,  # also where a bar around it is not shown yet
         **layout,
     )
-    _bars.add(bar)
-    return bar
+
+
+def _on_screen():
+    """Return the bar that is on the screen, or None: a bar that is closed counts as disabled."""
+    bar = None if _shown is None else _shown()
+    return None if bar is None or bar.disable else bar
 
 
 @functools.cache
@@ -280,8 +286,18 @@ def _bar_class():
                 seconds = found["elapsed"] * (found["total"] - found["n"]) / found["n"]
             return {**found, "left": time_left(seconds), "elapsed_s": found["elapsed"]}
 
+        def display(self, *arguments, **settings):
+            global _shown
+            # tqdm keeps to the delay in `update` alone
+            early = self.delay and self._time() < self.start_t + self.delay
+            other = _on_screen()
+            if early or not (other is None or other is self):
+                return False
+            self.delay, _shown = 0, weakref.ref(self)
+            return super().display(*arguments, **settings)
+
         def close(self):
-            shown = not self.disable and self.last_print_t >= self.start_t + self.delay
+            shown = _on_screen() is self
             super().close()
             if shown and in_notebook():
                 # tqdm blanks what one sees; JupyterLab overwrites the colour's escape codes too

@@ -4,22 +4,29 @@
 download one. What they saw is kept in build/browser, to be looked at.
 """
 
+import contextlib
 import importlib.util
+import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
+import matplotlib.font_manager
 import nbformat
+import psutil
 import pytest
 
 from helpers.course import editions, notebooks, release
 from helpers.session import ROOT
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# the last is often a program that only says where to get one
+BROWSERS = ("google-chrome", "chrome", "chromium", "chromium-browser")
 PROGRAM = next(filter(None, map(shutil.which, BROWSERS)), None)
 WANTING = [
     *([] if importlib.util.find_spec("playwright") else ["`pip install -e .[browser]`"]),
@@ -32,7 +39,8 @@ pytestmark = [
 
 PICTURES = notebooks.BUILD / "browser"
 PROJECTOR = {"width": 1280, "height": 720}
-START, RUN = 300, 900  # seconds at most: for a page or one cell, and for a whole notebook
+# seconds at most: for the browser, for a page or one cell, for a whole notebook, and for a test
+LAUNCH, START, RUN, TEST = 60, 300, 900, 1500
 RED = '[data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab shows exceptions so too
 OUTPUT = ".jp-OutputArea-output"
 DOTS = ".jp-Placeholder-contentContainer"  # in the place of a folded solution
@@ -47,24 +55,49 @@ FIT = """image => ({
 RAN = re.compile(r"^\[\d+\]:$")
 
 
+@contextlib.contextmanager
+def launched(program):
+    """Start a browser, or skip the tests; with it comes a function that ends it at once."""
+    with contextlib.ExitStack() as stack:
+        try:
+            from playwright.sync_api import sync_playwright
+
+            playwright = stack.enter_context(sync_playwright())
+            before = psutil.Process().children(recursive=True)
+            started = playwright.chromium.launch(executable_path=program, timeout=1000 * LAUNCH)
+            started.new_page().close()
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            pytest.skip(f"a browser test needs a browser that starts; {program} does not: {said}")
+        processes = set(psutil.Process().children(recursive=True)).difference(before)
+
+        def end():
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+        yield started, end
+        started.close()
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Start the browser of the system, once for all tests."""
-    from playwright.sync_api import sync_playwright
-
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=PROGRAM, timeout=1000 * START)
+    with launched(PROGRAM) as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
 def page(browser):
-    """Open an empty page of the size of a projector."""
-    opened = browser.new_page(viewport=PROJECTOR)
+    """Open an empty page of the size of a projector; a test that takes too long loses it."""
+    started, end = browser
+    opened = started.new_page(viewport=PROJECTOR)
     opened.set_default_timeout(1000 * START)
+    late = threading.Timer(TEST, end)
+    late.start()
     yield opened
+    late.cancel()
     opened.close()
 
 
@@ -74,20 +107,16 @@ def lab(page, tmp_path, request):
     servers = []
 
     def start(folder):
-        environment = as_a_person(folder, tmp_path / "home")
+        token = secrets.token_hex()
+        environment = as_a_person(folder, tmp_path / "home") | {"JUPYTER_TOKEN": token}
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--allow-root"]
-        server = subprocess.Popen(
-            [*command, "--IdentityProvider.token="],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        log = tmp_path / "lab.log"
+        with log.open("w") as said:  # not a pipe, which a kernel that is stuck would keep open
+            server = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=said
+            )
         servers.append(server)
-        return Lab(page, address(server), folder)
+        return Lab(page, f"{address(server, log)}lab?token={token}", folder)
 
     yield start
     try:
@@ -99,12 +128,14 @@ def lab(page, tmp_path, request):
                 server.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 server.kill()
-            server.stderr.close()
 
 
 def as_a_person(folder, home):
     """Return the environment of somebody who starts in a folder, in the lite profile."""
-    home.mkdir()
+    # nobody is asked about news
+    news = home / "settings" / "@jupyterlab" / "apputils-extension"
+    news.mkdir(parents=True)
+    (news / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
     ours = ("COURSE_", "JUPYTER", "IPYTHON", "PYTEST_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return environment | {
@@ -115,25 +146,22 @@ def as_a_person(folder, home):
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "IPYTHONDIR": str(home / "ipython"),
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),  # in a new home, fonts are looked for on red
         "PYTHONPATH": str(folder),  # the helpers of that folder, not those of this one
         "COURSE_PROFILE": "lite",
         "NO_PROXY": "localhost,127.0.0.1",
     }
 
 
-def address(server):
-    """Read where a server listens, and go on reading what it says."""
-    said = []
-    late = threading.Timer(START, server.kill)
-    late.start()
-    for line in server.stderr:
-        said.append(line)
-        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/", line):
-            late.cancel()
-            threading.Thread(target=lambda: [None for _ in server.stderr], daemon=True).start()
+def address(server, log):
+    """Wait until a server writes where it listens."""
+    late = time.monotonic() + START
+    while server.poll() is None and time.monotonic() < late:
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/", said):
             return found[0]
-    late.cancel()
-    raise AssertionError(f"JupyterLab did not start:\n{''.join(said)}")
+        time.sleep(0.1)
+    raise AssertionError(f"JupyterLab did not start:\n{log.read_text(errors='replace')}")
 
 
 class Lab:
@@ -146,11 +174,9 @@ class Lab:
     def open(self, name):
         """Open a notebook of the folder `notebooks` with clicks in the list of files."""
         self.notebook = nbformat.read(self.folder / "notebooks" / name, as_version=4)
-        self.page.goto(f"{self.url}lab")
+        self.page.goto(self.url)
         for entry in ("notebooks", name):
             self.page.locator(".jp-DirListing-item", has_text=entry).dblclick()
-        self.page.get_by_text("Would you like to get notified").wait_for()
-        self.page.get_by_role("button", name="No", exact=True).click()
         self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
         self.cell(len(self.notebook.cells) - 1).wait_for(state="attached")
 
@@ -231,10 +257,25 @@ def released(tmp_path):
         command = [sys.executable, "-m", "helpers.course", "release", *arguments, "--to"]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         target = tmp_path / "copy"
-        subprocess.run([*command, target], cwd=ROOT, env=environment, check=True)
+        subprocess.run([*command, target], cwd=ROOT, env=environment, check=True, timeout=START)
         return target
 
     return make
+
+
+def test_a_browser_that_does_not_start_is_a_reason_to_skip(tmp_path):
+    program = tmp_path / "chromium"
+    program.write_text("#!/bin/sh\necho requires the snap >&2\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(pytest.skip.Exception, match=r"that starts; .*chromium does not: .*launch"):
+        launched(str(program)).__enter__()
+
+
+def test_a_person_need_not_wait_for_fonts(tmp_path):
+    environment = as_a_person(ROOT, tmp_path / "home")
+    code = "import matplotlib, pathlib; print(*pathlib.Path(matplotlib.get_cachedir()).iterdir())"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert b"fontlist" in done.stdout
 
 
 def test_an_instructor_runs_a_whole_notebook(lab, tmp_path):
