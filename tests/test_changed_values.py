@@ -40,6 +40,16 @@ CHANGES = {
         #
     ],
     #
+    "10": [
+        (
+            "def neighbour_prices(x_known, y_known, x, k=10):",
+            "def neighbour_prices(x_known, y_known, x, k=3):",
+            [],
+        ),
+        ("share = 0.91", "share = 0.8", ["0.91", "91 %"]),
+        ("wanted = 5.0  # in 100,000 $", "wanted = 3.5  # in 100,000 $", ["believes 5.0"]),
+    ],
+    #
 }
 
 

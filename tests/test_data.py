@@ -252,7 +252,7 @@ def price_list(folder, rows):
 
 def test_the_file_of_scikit_learn_is_read_without_unpickling(tmp_path, monkeypatch):
     monkeypatch.setattr("pickle.Unpickler", None)
-    table, path = price_list(tmp_path, california.ROWS)
+    table, _ = price_list(tmp_path, california.ROWS)
     x_train, y_train, x_test, y_test = (california.read(tmp_path)[key] for key in data.KEYS)
     assert (len(x_train), len(x_test)) == (16_512, 4_128)
     x, y = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])

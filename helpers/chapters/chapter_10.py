@@ -331,7 +331,7 @@ def show_ranking(ours, published):
         Model -> RMSE on each split; may be empty sequences.
     published : dict of str to float
     """
-    rows = {f"{name} ": list(values) for name, values in ours.items() if len(values)}
+    rows = {name: list(values) for name, values in ours.items() if len(values)}
     rows |= {f"{name} (published)": [value] for name, value in published.items()}
     order = sorted(rows, key=lambda name: -np.mean(rows[name]))
     figure, ax = plt.subplots(figsize=(8.4, 0.36 * len(order) + 1.3))
@@ -343,6 +343,7 @@ def show_ranking(ours, published):
         ax.scatter(
             values, np.full(len(values), place), s=34, facecolor=face, edgecolor=edge, alpha=0.8
         )
+    ax.invert_yaxis()
     ax.set(yticks=range(len(order)), yticklabels=order, xlabel="RMSE on test districts (100,000 $)")
     title = "Lower is better. Dots: our splits; rings: published, on one other split"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
