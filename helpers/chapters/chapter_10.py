@@ -151,7 +151,6 @@ BETWEEN = "np.quantile reads between two scores, and too low: take the score at 
 @margin.mistake("Python counts from 0: the first place is number 0.", first=0)
 @margin.mistake(FEW, few=np.max)
 @margin.mistake("The scores are not sorted yet.", order=np.asarray)
-@margin.mistake("You sort downwards.", order=lambda scores: np.sort(scores)[::-1])
 @margin.mistake(
     "The scores have their signs: a district well inside has a negative one.", of=np.abs
 )
@@ -433,18 +432,18 @@ def show_walks(homes, results, believed):
             "s": 42,
             "alpha": 0.8,
         }
-        ax.scatter(np.maximum(distance, 1e-3), price, label=way, linewidths=0, **style)
+        ax.scatter(distance, price, label=way, linewidths=0, **style)
     ax.axhline(believed, color="black", linewidth=1, linestyle="--")
-    ax.set_xscale("log")
-    ax.set(xlabel="distance to the nearest real district (quartile ranges)")
+    ax.set(xlabel="distance to the nearest real district (quartile ranges)", xlim=(0, None))
     ax.set_ylabel("second model's price (100,000 $)")
     ax.legend(frameon=False, fontsize=9)
-    _head(figure, homes, "The network believes the dashed line of each. Who else does?")
+    _head(figure, homes, "Walked until the network believes the dashed line: who else does?")
     plotting.show(
         figure,
         "Invented districts by their distance to the nearest real one and the price that a second "
-        "model gives them; a dashed line marks what the network believes. Free walks end far from "
-        "all real districts; those that stay near end among the real ones.",
+        "model gives them; a dashed line marks what the network believes. Free walks "
+        "end further from all real districts than dear real ones lie, and below the dashed line; "
+        "those that must stay near stand in a column at their limit.",
         name="10_walks",
     )
 
