@@ -344,7 +344,7 @@ def show_ranking(ours, published):
         )
     ax.invert_yaxis()
     ax.set(yticks=range(len(order)), yticklabels=order, xlabel="RMSE on test districts (100,000 $)")
-    title = "Lower is better. Dots: our splits; rings: published, on one other split"
+    title = "Further left is better. Dots: our splits; rings: published, on one other split"
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     plotting.show(
         figure,
