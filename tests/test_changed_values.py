@@ -46,7 +46,7 @@ CHANGES = {
             "def neighbour_prices(x_known, y_known, x, k=3):",
             [],
         ),
-        ("share = 0.91", "share = 0.8", ["0.91", "91 %"]),
+        ("share = 0.92", "share = 0.8", ["0.92", "92 %"]),
         ("wanted = 5.0  # in 100,000 $", "wanted = 3.5  # in 100,000 $", ["believes 5.0"]),
     ],
     #

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import data, plotting, session
+from helpers import data, plotting, records, session
 from helpers.chapters import chapter_10
 
 RNG = np.random.default_rng(0)
@@ -119,3 +119,25 @@ def test_tables_of_errors_have_three_digits():
     table = chapter_10.price_table(pd.DataFrame({"RMSE": [0.51234, np.nan]}))
     assert ">0.512<" in table.to_html()
     assert ">–<" in table.to_html()
+
+
+@pytest.mark.parametrize(
+    ("row", "model"), [("network 64-32-1", "network"), ("300 boosted trees", "boosted trees")]
+)
+def test_the_readme_states_the_means_and_deviations_of_the_recorded_splits(row, model):
+    readme = (session.ROOT / "README.md").read_text(encoding="utf-8")
+    line = next(line for line in readme.splitlines() if line.startswith(f"| {row} "))
+    for stated, inputs in zip(line.split("|")[2:4], ("8 columns", "all inputs"), strict=True):
+        splits = list(records.values("full", f"10/{model}, {inputs}").values())
+        assert len(splits) == 5
+        assert stated.strip() == f"{np.mean(splits):.3f} ± {np.std(splits, ddof=1):.3f}"
+
+
+def test_the_recorded_splits_keep_what_the_chapter_promises():
+    def splits(name):
+        return list(records.values("full", f"10/{name}").values())
+
+    assert np.mean(splits("network, all inputs")) <= 0.435
+    assert np.mean(splits("boosted trees, all inputs")) <= 0.415
+    assert min(splits("conformalised quantiles, coverage")) >= 0.9
+    assert max(splits("conformalised quantiles, mean width")) <= 1.15
