@@ -137,7 +137,7 @@ margin = Exercise(
 SCORES = np.array([0.31, 0.05, -0.2, 0.44, 0.12, 0.9, 0.02, 0.27, -0.11, 0.6])
 margin.case("the text's example", np.array([3.0, 1.0, 2.0, 4.0]), 0.6)
 margin.case("10 scores, 80 %", SCORES, 0.8)
-margin.case("10 scores, 50 %", SCORES, 0.5)
+margin.case("10 scores, 25 %", SCORES, 0.25)
 margin.case("9 scores, 90 %", SCORES[:9], 0.9)
 margin.case("4 scores, 90 %: too few", SCORES[:4], 0.9)
 margin.case("57 scores, 91 %", np.random.default_rng(4).normal(size=57), 0.91, hidden=True)
