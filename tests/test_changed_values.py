@@ -151,6 +151,15 @@ CHANGES = {
             ["L∞ 0.1", "Euclidean 2"],
         ),
     ],
+    "10": [
+        (
+            "def neighbour_prices(x_known, y_known, x, k=10):",
+            "def neighbour_prices(x_known, y_known, x, k=3):",
+            [],
+        ),
+        ("share = 0.92", "share = 0.8", []),
+        ("wanted = 5.0  # in 100,000 $", "wanted = 3.5  # in 100,000 $", ["believes 5.0"]),
+    ],
 }
 
 

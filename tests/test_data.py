@@ -1,6 +1,7 @@
 """The ladder is climbed with small made-up datasets, each in a file that is found by its name."""
 
 import contextlib
+import dataclasses
 import errno
 import gzip
 import http.server
@@ -17,12 +18,13 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import joblib
 import numpy as np
 import psutil
 import pytest
 
 from helpers import data, session
-from helpers.data import official
+from helpers.data import california, official
 from helpers.data.source import NotUsable, read_idx, verify
 
 NOWHERE = "http://127.0.0.1:1/toy.npz"  # refuses connections at once
@@ -185,14 +187,18 @@ def test_the_samples_are_balanced_and_read_only(name):
 
 
 @pytest.mark.parametrize("name", COMMITTED)
-def test_no_sample_image_is_in_both_parts(name):
+def test_no_example_of_a_sample_is_in_both_parts(name):
     sample = data.read_sample(name)
-    train = {image.tobytes() for image in sample["x_train"]}
-    assert not any(image.tobytes() in train for image in sample["x_test"])
+    train = {example.tobytes() for example in sample["x_train"]}
+    assert not any(example.tobytes() in train for example in sample["x_test"])
 
 
 def test_the_samples_are_those_that_networks_and_records_were_made_with():
-    known = {"fashion_mnist": "81adbedb467d", "mnist": "8a7adbe9b5c3"}
+    known = {
+        "california": "df876b89d8fa",
+        "fashion_mnist": "81adbedb467d",
+        "mnist": "8a7adbe9b5c3",
+    }
     assert {name: data.digest(data.read_sample(name))[:12] for name in known} == known
 
 
@@ -222,19 +228,70 @@ assert (labels[drawn["x_train"]] == drawn["y_train"]).all()
 
 @pytest.mark.parametrize("name", COMMITTED)
 def test_the_full_data_have_their_digest(name, monkeypatch, tmp_path):
-    """Where this computer has them; Keras lays its cache out as a shared folder is."""
+    """Where this computer has them; libraries lay their caches out as a shared folder is."""
     if data.locate(name).rung != "COURSE_DATA":
         pytest.skip("COURSE_DATA does not hold the full data")
-    (tmp_path / "datasets").symlink_to(session.data_folder())
+    for cache in ("datasets", "scikit_learn_data"):  # of Keras, and of scikit-learn
+        shared = session.data_folder()
+        (tmp_path / cache).symlink_to(shared / cache if cache in os.listdir(shared) else shared)
     monkeypatch.delenv("COURSE_DATA")
     monkeypatch.setattr(data, "CACHE", tmp_path)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert data.locate(name).rung == "the cache of Keras"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert data.locate(name).rung == f"the cache of {data.describe(name).library}"
+
+
+def price_list(folder, rows):
+    """Write a file like that of scikit-learn: a price, and eight numbers for each district."""
+    table = np.asfortranarray(np.arange(1.0, 1 + rows * 9).reshape(rows, 9))
+    path = folder / "scikit_learn_data" / "cal_housing_py3.pkz"
+    path.parent.mkdir()
+    joblib.dump(table, path, compress=6)
+    return table, path
+
+
+def test_the_file_of_scikit_learn_is_read_without_unpickling(tmp_path, monkeypatch):
+    monkeypatch.setattr("pickle.Unpickler", None)
+    table, _ = price_list(tmp_path, california.ROWS)
+    x_train, y_train, x_test, y_test = (california.read(tmp_path)[key] for key in data.KEYS)
+    assert (len(x_train), len(x_test)) == (16_512, 4_128)
+    x, y = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
+    table = table[np.argsort(table[:, 1])]
+    np.testing.assert_allclose(x[:, 0][order := np.argsort(x[:, 0])], table[:, 1])
+    np.testing.assert_allclose(y[order], table[:, 0] / 100_000, rtol=1e-6)
+    np.testing.assert_allclose(x[order, 2], table[:, 3] / table[:, 6], rtol=1e-6)
+    np.testing.assert_allclose(x[order, 5], table[:, 5] / table[:, 6], rtol=1e-6)
+    np.testing.assert_allclose(x[order, 6:], table[:, 7:], rtol=1e-6)
+
+
+def test_a_short_or_foreign_file_of_prices_is_refused(tmp_path):
+    _, path = price_list(tmp_path, 10)
+    with pytest.raises(NotUsable, match=r"cal_housing_py3\.pkz holds 9\d\d bytes, expected more"):
+        california.read(tmp_path)
+    path.write_bytes(b"no archive")
+    with pytest.raises(NotUsable, match=r"cal_housing_py3\.pkz cannot be read \(error: "):
+        california.read(tmp_path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        california.read(tmp_path)
+
+
+def test_the_stand_in_for_house_prices_stays_within_the_real_ranges():
+    sample = data.load("california", "lite")
+    x, y = np.concatenate([sample.x_train, sample.x_test]), sample.y_train
+    real = [(0.4999, 15.0001), (1, 52), (0.846, 142), (0.333, 34.07), (3, 35_682), (0.69, 1_243.4)]
+    real += [(32.54, 41.95), (-124.35, -114.31)]
+    for column, (low, high) in zip(x.T, real, strict=True):
+        assert np.float32(low) <= column.min() < column.max() <= np.float32(high)
+    assert np.float32(0.14999) <= y.min() < y.max() == np.float32(5.00001)
+    assert 0.01 < np.mean(y == y.max()) < 0.06  # the real cap holds one house in twenty
+    assert np.corrcoef(x[: len(y), 0], y)[0, 1] > 0.6
+    assert "a STAND-IN" in sample.source
 
 
 def test_importing_the_package_loads_no_large_library():
     code = (
-        "import sys, helpers.data as data; data.describe('mnist'); data.describe('fashion_mnist');"
+        "import sys, helpers.data as data; [data.describe(name) for name in data.names()];"
         "print(*{'tensorflow', 'keras', 'pandas', 'sklearn'} & set(sys.modules))"
     )
     done = subprocess.run(
@@ -788,8 +845,8 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_session(toy, tmp_path,
     assert "Toy: no copy was kept in data/cache (" in capsys.readouterr().out
 
 
-def test_the_committed_datasets_are_fetched_through_keras(tmp_path):
-    """Keras is imported in a process of its own, for a folder of its own; here it is refused."""
+def test_the_committed_datasets_are_fetched_through_their_libraries(tmp_path):
+    """Each is imported in a process of its own, for a folder of its own; here it is refused."""
     code = """
 import sys
 from helpers import data
@@ -809,6 +866,7 @@ for name in data.names():
     for address in ("tf-keras-datasets/train-labels-idx1-ubyte.gz", "tf-keras-datasets/mnist.npz"):
         assert f"URL fetch failure on https://storage.googleapis.com/tensorflow/{address}" in output
     assert (tmp_path / "datasets" / "fashion-mnist").is_dir()
+    assert "<urlopen error" in output  # what scikit-learn passes on
 
 
 # --- no full data
@@ -861,6 +919,22 @@ def test_without_any_source_the_session_goes_on_in_lite(
     assert banner == BANNER.format(
         title=toy.name.upper(), name=toy.name, sample=sample, numbers=numbers, last=last
     )
+
+
+def test_a_dataset_without_an_official_source_is_looked_for_on_this_computer_only(
+    make_toy, monkeypatch, capsys
+):
+    toy = make_toy("glyphs", shape=(20, 16), stand_in=True)
+    alone = dataclasses.replace(data.describe("glyphs"), url=None, fetch=None, download=0)
+    monkeypatch.setattr(sys.modules["helpers.data.glyphs"], "SOURCE", alone)
+    monkeypatch.setattr(socket, "socket", None)  # whoever asks the network fails
+    assert data.why_unreachable("glyphs") == "Glyphs has no official source on the network."
+    assert data.load("glyphs").profile == "lite"
+    printed = capsys.readouterr().out
+    assert "official source" not in printed
+    assert "For the full data: set COURSE_DATA to a folder with\nglyphs.npz; then" in printed
+    toy.put(data.CACHE)
+    assert data.load("glyphs").profile == "full"
 
 
 def test_no_banner_for_a_sample_that_was_asked_for(toy, monkeypatch, capsys):

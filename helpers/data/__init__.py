@@ -218,6 +218,8 @@ def _climb(name):
         print(note)
     if found.rung:
         return found.rung, found.arrays
+    if describe(name).url is None:
+        return None, None
     rung = "the official source"
     try:
         return rung, _download(name)
@@ -300,7 +302,7 @@ def why_unreachable(name):
     Returns
     -------
     str or None
-        A whole sentence, after at most five seconds.
+        A whole sentence, after at most five seconds; at once if there is no such source.
 
     Raises
     ------
@@ -312,7 +314,10 @@ def why_unreachable(name):
     >>> why_unreachable("mnist")  # doctest: +SKIP
     'storage.googleapis.com cannot be reached: Name or service not known.'
     """
-    return official.why_unreachable(describe(name).url)
+    source = describe(name)
+    if source.url is None:
+        return f"{source.title} has no official source on the network."
+    return official.why_unreachable(source.url)
 
 
 def _download(name):
@@ -392,7 +397,7 @@ def _announce_lite(source):
         f"{line}\n"
         f"{source.title.upper()} WAS NOT FOUND: THIS SESSION USES {sample} (lite profile)\n"
         f"Every cell runs, but the numbers are those of {numbers}.\n"
-        f"For the full data: connect to the network, or set COURSE_DATA to a folder with\n"
+        f"For the full data: {source.remedy.removesuffix(source.file).rstrip()}\n"
         f"{source.file}; then restart the kernel.\n"
         f"{line}"
     )

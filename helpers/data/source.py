@@ -56,13 +56,13 @@ class Source:
         ``read(folder)`` returns the four arrays of the full profile from a shared folder. Images
         are uint8 from 0 to 255, tables and targets float32, labels uint8. It raises
         FileNotFoundError with the file's name, as ``open`` does, or NotUsable.
-    url : str
-        Where the official library fetches it.
+    url : str or None
+        Where the official library fetches it; None if there is no such library.
     download : int
         Bytes of that download.
-    fetch : callable
+    fetch : callable or None
         ``fetch(folder)`` returns the same arrays through the official library, which keeps its
-        own files in `folder`. It is called in a process of its own.
+        own files in `folder`. It is called in a process of its own. None where `url` is.
     library, library_folder : str and callable, or None
         Which library may have kept the dataset for another course, and where: the files in
         ``library_folder()`` are laid out as in a shared folder.
@@ -78,14 +78,20 @@ class Source:
     sha256: dict[str, str]
     file: str
     read: Callable[[Path], dict]
-    url: str
-    download: int
-    fetch: Callable[[Path], dict]
+    url: str | None = None
+    download: int = 0
+    fetch: Callable[[Path], dict] | None = None
     library: str | None = None
     library_folder: Callable[[], Path] | None = None
     class_names: tuple[str, ...] | None = None
     feature_names: tuple[str, ...] | None = None
     stand_in: bool = False
+
+    @property
+    def remedy(self):
+        """What to do on a computer without the full data: the rest of a sentence."""
+        network = "connect to the network, or " if self.url else ""
+        return f"{network}set COURSE_DATA to a folder with {self.file}"
 
     @property
     def size(self):
@@ -185,7 +191,7 @@ def read_npz(path, layout):
     >>> read_npz(data.SAMPLES / "mnist.npz", layout)["x_test"].shape
     (1000, 28, 28)
     """
-    with _reading(path, sum(map(_bytes, layout.values()))), zipfile.ZipFile(path) as archive:
+    with reading(path, sum(map(_bytes, layout.values()))), zipfile.ZipFile(path) as archive:
         return {key: _read_member(path.name, archive, key, layout[key]) for key in KEYS}
 
 
@@ -236,7 +242,7 @@ def read_idx(path, shape):
     """
     values = math.prod(shape)
     head = [0x0800 + len(shape), *shape]  # 8: unsigned bytes; then the number of axes
-    with _reading(path, values), gzip.open(path) as stream:
+    with reading(path, values), gzip.open(path) as stream:
         found = np.frombuffer(stream.read(4 * len(head)), ">u4").tolist()
         if found != head:
             raise NotUsable(f"{path.name} opens with the numbers {found}, expected {head}.")
@@ -247,8 +253,28 @@ def read_idx(path, shape):
 
 
 @contextlib.contextmanager
-def _reading(path, most):
-    """Look before opening, and turn what a reader raises into a reason."""
+def reading(path, most):
+    """Look before opening a file, and turn what its reader raises into a reason.
+
+    Parameters
+    ----------
+    path : Path
+    most : int
+        Bytes of the arrays that the file holds. A file that is much larger is not opened.
+
+    Raises
+    ------
+    FileNotFoundError
+    NotUsable
+        With the reason.
+
+    Examples
+    --------
+    >>> with reading(Path(__file__).parent, most=0):
+    ...     pass
+    Traceback (most recent call last):
+    helpers.data.source.NotUsable: data is a folder, expected a file.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # to open a FIFO would wait for ever

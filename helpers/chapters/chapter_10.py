@@ -1,0 +1,469 @@
+"""Exercises of 10: three errors, the neighbours' prices, the conformal margin; and its figures."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from helpers import data, plotting, session
+from helpers.backend import keras
+from helpers.exercises import Exercise
+
+errors = Exercise(
+    "10-1",
+    points=2,
+    lesson="RMSE and MAE are in the unit of the price, and RMSE weighs large misses more.",
+    hint=(
+        "All three begin with the misses y - predicted. Which shape does that difference have?",
+        "predicted.ravel() has the shape of y. Then: the mean of squares, its root, the mean size.",
+        "mse = np.mean((y - predicted.ravel()) ** 2); its np.sqrt; np.mean(np.abs(...))",
+    ),
+)
+RNG = np.random.default_rng(0)
+PRICES = np.array([1.2, 3.4, 0.8, 2.5, 4.1])
+FLAT = np.array([[1.5], [2.9], [0.9], [3.3], [3.6]])  # as model.predict returns it
+errors.case("the text's example", np.array([1.0, 2.0, 4.0]), np.array([1.0, 4.0, 3.0]))
+errors.case("5 prices, predicted as a column", PRICES, FLAT)
+errors.case("4 prices, guessed too low", PRICES[:4], PRICES[:4] - np.array([0.1, 0.7, 0.2, 1.3]))
+errors.case("30 prices", RNG.uniform(0, 5, 30), RNG.uniform(0, 5, (30, 1)), hidden=True)
+COLUMN = "predicted has shape (n, 1): y - predicted is a table of n x n. Make it flat first."
+_three = errors.rule("Return three numbers, in this order: MSE, RMSE, MAE.")(
+    lambda result: np.size(result) == 3
+)
+
+
+@errors.right
+@errors.mistake("RMSE is the root of MSE: the second number is not yet one.", root=lambda v: v)
+@errors.mistake("The signs cancel in the mean: MAE takes the size of each miss.", size=lambda v: v)
+@errors.mistake("MAE takes the mean of the sizes, not their sum or the largest.", of_size=np.sum)
+@errors.mistake("MAE takes the mean of the sizes, not their sum or the largest.", of_size=np.max)
+@errors.mistake("MAE takes the mean of the sizes: that is their median.", of_size=np.median)
+@errors.mistake("MSE is the mean of the squares: divide by n.", of_square=np.sum)
+@errors.mistake(
+    "Divide by n, not by n - 1: no mean was estimated.", of_square=lambda v: v.sum() / (v.size - 1)
+)
+@errors.mistake(COLUMN, flat=lambda v: v)
+@errors.mistake("Compare the prices, not their ratios: subtract.", compare=np.divide)
+def _errors(
+    y,
+    predicted,
+    root=np.sqrt,
+    size=np.abs,
+    of_size=np.mean,
+    of_square=np.mean,
+    flat=np.ravel,
+    compare=np.subtract,
+):
+    misses = compare(y, flat(predicted))
+    mse = of_square(misses**2)
+    return np.array([mse, root(mse), of_size(size(misses))])
+
+
+@errors.mistake(_three)
+def _one_error(y, predicted):
+    return np.sqrt(np.mean((y - np.ravel(predicted)) ** 2))
+
+
+around = Exercise(
+    "10-2",
+    points=2,
+    lesson="A training district must not see its own price: no test district can.",
+    hint=(
+        "How can a district's own place in its row never be among the nearest?",
+        "Add infinity to the diagonal of a copy; then np.argsort along the row, and the first k.",
+        "order = np.argsort(distances + np.diag(np.full(n, np.inf)), axis=1)[:, :k]",
+    ),
+)
+PLACES = np.array([[0.0, 0], [0, 1], [0, 1], [3, 0], [3, 2], [7, 1], [7, 7]])
+APART = np.sqrt(((PLACES[:, None] - PLACES) ** 2).sum(axis=2))
+COSTS = np.array([1.0, 2.0, 4.5, 3.0, 0.7, 5.0, 1.9])
+around.case("the text's example", np.array([[0, 1, 5], [1, 0, 4], [5, 4, 0.0]]), COSTS[:3], 1)
+around.case("7 districts, k = 2", APART, COSTS, 2)
+around.case("7 districts, k = 3", APART, COSTS[::-1].copy(), 3)
+_far = np.random.default_rng(3).normal(size=(12, 2))
+_far[5] = _far[2]
+around.case(
+    "12 districts, k = 4",
+    np.linalg.norm(_far[:, None] - _far, axis=2),
+    RNG.uniform(0, 5, 12),
+    4,
+    hidden=True,
+)
+OWN = "The district's own price takes part: its distance to itself is 0, so leave it out."
+FIRST = (
+    "Two districts at one place: the first of the row is not always the district itself. Take "
+    "out its own number, not the first column."
+)
+_one_each = around.rule("Return one number for each district: shape (n,).")(
+    lambda result, distances, *rest: np.shape(result) == (len(distances),)
+)
+
+
+@around.right
+@around.mistake(OWN, cover=0.0)
+@around.mistake("Take the mean of the k prices, not their sum.", combine=np.sum)
+@around.mistake("Take the mean of the k prices: that is their median.", combine=np.median)
+@around.mistake("These are the farthest: sort upwards, and take the first k.", sign=-1)
+@around.mistake("That is one neighbour too many: take k.", more=1)
+@around.mistake("You take the mean of the distances: the prices of these districts.", prices=False)
+def _around(distances, y, k, cover=np.inf, combine=np.mean, sign=1, more=0, prices=True):
+    result = []
+    for own, row in enumerate(distances):
+        row = sign * row.copy()
+        row[own] += cover
+        near = np.argsort(row, kind="stable")[: k + more]
+        result.append(combine(y[near] if prices else distances[own][near]))
+    return np.array(result)
+
+
+@around.mistake(FIRST)
+def _drop_the_first(distances, y, k):
+    return y[np.argsort(distances, axis=1, kind="stable")[:, 1 : k + 1]].mean(axis=1)
+
+
+@around.mistake(_one_each)
+def _of_all(distances, y, k):
+    return _around(distances, y, k).mean()
+
+
+margin = Exercise(
+    "10-3",
+    points=2,
+    lesson="One more than n, rounded up: so a new district is as likely in as any of these.",
+    hint=(
+        "Sort the scores. At which place must the margin stand, so that the share lies below it?",
+        "Place ceil((n + 1) * share), counted from 1; Python counts from 0. Is there such a place?",
+        "rank = math.ceil((n + 1) * share); np.sort(scores)[rank - 1] if rank <= n else np.inf",
+    ),
+)
+SCORES = np.array([0.31, 0.05, -0.2, 0.44, 0.12, 0.9, 0.02, 0.27, -0.11, 0.6])
+margin.case("the text's example", np.array([3.0, 1.0, 2.0, 4.0]), 0.6)
+margin.case("10 scores, 80 %", SCORES, 0.8)
+margin.case("10 scores, 25 %", SCORES, 0.25)
+margin.case("9 scores, 90 %", SCORES[:9], 0.9)
+margin.case("4 scores, 90 %: too few", SCORES[:4], 0.9)
+margin.case("57 scores, 91 %", np.random.default_rng(4).normal(size=57), 0.91, hidden=True)
+FEW = "With 4 scores no margin is sure to hold 90 %: where the place is above n, return np.inf."
+BETWEEN = "np.quantile reads between two scores, and too low: take the score at the place itself."
+
+
+@margin.right
+@margin.mistake("Of (n + 1): the new district counts too.", extra=0)
+@margin.mistake("Round up: a place that is too low holds too few.", rounded=np.floor)
+@margin.mistake("Python counts from 0: the first place is number 0.", first=0)
+@margin.mistake(FEW, few=np.max)
+@margin.mistake("The scores are not sorted yet.", order=np.asarray)
+@margin.mistake(
+    "The scores have their signs: a district well inside has a negative one.", of=np.abs
+)
+@margin.mistake("share is what the intervals must hold, not what they may miss.", missed=True)
+def _margin(
+    scores,
+    share,
+    extra=1,
+    rounded=np.ceil,
+    first=1,
+    few=lambda scores: np.inf,
+    order=np.sort,
+    of=np.asarray,
+    missed=False,
+):
+    share = 1 - share if missed else share
+    # 10 * 0.9 is 9.000000000000002 in some orders of computing
+    rank = int(rounded(round((len(scores) + extra) * share, 9)))
+    return order(of(scores))[rank - first] if rank - first < len(scores) else few(scores)
+
+
+@margin.mistake(BETWEEN)
+def _between(scores, share):
+    return np.quantile(scores, share)
+
+
+# --- training
+
+
+class EpochBar(keras.callbacks.Callback):
+    """A bar over the epochs of a training, where a person watches.
+
+    Parameters
+    ----------
+    what : str
+        What is trained.
+
+    Examples
+    --------
+    >>> EpochBar("network").what
+    'network'
+    """
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def on_train_begin(self, logs=None):
+        """Open the bar."""
+        self.bar = session.progress_bar(self.params["epochs"], self.what)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Count an epoch."""
+        self.bar.update()
+
+    def on_train_end(self, logs=None):
+        """Close the bar."""
+        self.bar.close()
+
+
+# --- figures
+
+PRICE = "median price (100,000 $)"
+
+# RMSE on one fixed split: Gorishniy and others, 2021 (MLP, FT-Transformer), 2022, 2024 and 2025
+PUBLISHED = {
+    "MLP": 0.499,
+    "FT-Transformer": 0.459,
+    "XGBoost": 0.433,
+    "CatBoost": 0.431,
+    "TabM": 0.428,
+    "TabR": 0.400,
+}
+
+
+def show_map(homes, x, values, title, label=PRICE, centre=None, name=None):
+    """Draw one number for each district on the map.
+
+    Parameters
+    ----------
+    homes : Dataset
+        Says whether this is the stand-in.
+    x : array of shape (n, 8)
+    values : array of shape (n,)
+    title, label : str
+    centre : float, optional
+        Of a palette with two ends, for differences. Without it the palette has one.
+    name : str, optional
+        Of the file.
+    """
+    figure, ax = plt.subplots(figsize=(7.2, 6.4))
+    order = np.argsort(values if centre is None else np.abs(values - centre))
+    latitude, longitude = (
+        x[order, homes.feature_names.index(c)] for c in ("Latitude", "Longitude")
+    )
+    colours = {"cmap": "viridis"}
+    if centre is not None:
+        far = np.quantile(np.abs(values - centre), 0.98)
+        colours = {"cmap": "RdBu_r", "vmin": centre - far, "vmax": centre + far}
+    dots = ax.scatter(longitude, latitude, c=values[order], s=5, linewidths=0, **colours)
+    figure.colorbar(
+        dots, ax=ax, label=label, shrink=0.8, extend="both" if centre == 0 else "neither"
+    )
+    ax.set(xlabel="longitude (degrees)", ylabel="latitude (degrees)")
+    ax.set_aspect(1 / np.cos(np.deg2rad(36)))  # a degree of longitude is shorter there
+    _head(figure, homes, title)
+    what = "price" if centre is None else "error"
+    plotting.show(
+        figure,
+        f"A map of California made of dots, one for each district, coloured by {what}. "
+        + (
+            "The dearest lie in two bands along the coast, the cheapest inland."
+            if centre is None
+            else "Districts priced too low and too high lie side by side nearly everywhere; "
+            "the largest errors lie where prices are highest, near the coast."
+        ),
+        name=name,
+    )
+
+
+def show_distributions(homes, x, y):
+    """Draw the histogram of each column and of the price.
+
+    Parameters
+    ----------
+    homes : Dataset
+    x : array of shape (n, 8)
+    y : array of shape (n,)
+    """
+    figure, axes = plt.subplots(3, 3, figsize=(9.2, 6.8))
+    columns = dict(zip(homes.feature_names, x.T, strict=True)) | {"price": y}
+    for ax, (label, values) in zip(axes.flat, columns.items(), strict=True):
+        most = np.quantile(values, 0.995)  # a few districts lie far beyond
+        last = label == "price"
+        ax.hist(
+            values[values <= max(most, values.max() * last)], bins=40, color=plotting.COLOURS[last]
+        )
+        ax.set(xlabel=PRICE if last else label, yticks=[])
+    axes[1, 0].set_ylabel("number of districts")
+    _head(figure, homes, "Eight columns and the price: the last bar of the price is a pile")
+    plotting.show(
+        figure,
+        "Nine histograms. Incomes, rooms, bedrooms, population and occupancy have long tails to "
+        "the right, latitude and longitude two humps. The ages and the prices end in a pile at "
+        "their largest value.",
+    )
+
+
+def show_curves(homes, history):
+    """Draw the training and the validation loss of each epoch.
+
+    Parameters
+    ----------
+    homes : Dataset
+    history : dict of str to list of float
+        As Keras gives it: ``loss`` and ``val_loss``.
+    """
+    figure, ax = plt.subplots(figsize=(7.4, 4))
+    epochs = np.arange(1, 1 + len(history["loss"]))
+    series = {"training": history["loss"], "validation": history["val_loss"]}
+    plotting.lines(ax, epochs, series, "epoch", "MSE (log scale)", "", label_at_end=False)
+    ax.set_yscale("log")
+    _head(figure, homes, "Most is learned early, then the two curves part")
+    plotting.show(
+        figure,
+        "Training and validation loss over the epochs. Both fall steeply at first; later the "
+        "training loss goes on falling slowly, while the validation loss jumps about above it.",
+    )
+
+
+def show_ranking(ours, published):
+    """Draw errors of models over several splits beside published ones.
+
+    Parameters
+    ----------
+    ours : dict of str to sequence of float
+        Model -> RMSE on each split; may be empty sequences.
+    published : dict of str to float
+    """
+    rows = {name: list(values) for name, values in ours.items() if len(values)}
+    rows |= {f"{name} (published)": [value] for name, value in published.items()}
+    order = sorted(rows, key=lambda name: -np.mean(rows[name]))
+    figure, ax = plt.subplots(figsize=(8.4, 0.36 * len(order) + 1.3))
+    for place, name in enumerate(order):
+        ours_too = not name.endswith("(published)")
+        face = plotting.COLOURS[0] if ours_too else "white"
+        edge = plotting.COLOURS[0] if ours_too else plotting.COLOURS[1]
+        values = np.array(rows[name])
+        ax.scatter(
+            values, np.full(len(values), place), s=34, facecolor=face, edgecolor=edge, alpha=0.8
+        )
+    ax.invert_yaxis()
+    ax.set(yticks=range(len(order)), yticklabels=order, xlabel="RMSE on test districts (100,000 $)")
+    title = "Further left is better. Dots: our splits; rings: published, on one other split"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    plotting.show(
+        figure,
+        "A ranking of models by their error, ours as one dot for each split, published ones as a "
+        "ring. The network with eight plain columns stands high up, among plain networks; the same "
+        "network with other inputs stands at the bottom, beside boosted trees with these inputs.",
+        name="10_ranking",
+    )
+
+
+def show_errors(homes, y, predicted):
+    """Draw predicted against true prices, and the residuals.
+
+    Parameters
+    ----------
+    homes : Dataset
+    y, predicted : arrays of shape (n,)
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 4.6))
+    style = {"s": 5, "alpha": 0.35, "linewidths": 0, "color": plotting.COLOURS[0]}
+    left.scatter(y, predicted, **style)
+    left.axline((0, 0), slope=1, color="black", linewidth=1)
+    left.set(xlabel=f"true {PRICE}", ylabel=f"predicted {PRICE}", title="predicted against true")
+    right.scatter(predicted, y - predicted, **style)
+    right.axhline(0, color="black", linewidth=1)
+    right.set(xlabel=f"predicted {PRICE}", ylabel="true − predicted", title="residuals")
+    _head(figure, homes, "The fan opens towards dear districts, and the cap draws a line")
+    plotting.show(
+        figure,
+        "Left, predicted against true prices: a cloud along the diagonal that widens to the "
+        "right, with a column of dots at the cap. Right, residuals: a fan that opens with the "
+        "prediction, cut off above by a slanting line, which is the cap.",
+    )
+
+
+def show_coverage(homes, coverage, wanted):
+    """Draw the coverage of intervals for each fifth of the prices.
+
+    Parameters
+    ----------
+    homes : Dataset
+    coverage : dict of str to array of shape (5,)
+        Kind of interval -> share of districts that it holds, cheapest fifth first.
+    wanted : float
+    """
+    figure, ax = plt.subplots(figsize=(7.4, 4.2))
+    plotting.lines(
+        ax,
+        np.arange(1, 6),
+        coverage,
+        "fifth of the true prices (1: cheapest)",
+        "share inside its interval",
+        "",
+        label_at_end=False,
+    )
+    ax.axhline(wanted, color="black", linewidth=1, linestyle="--")
+    ax.set(xticks=range(1, 6), ylim=(min(0.5, *map(min, coverage.values())), 1.01))
+    _head(figure, homes, "Right on average is not right for everybody")
+    plotting.show(
+        figure,
+        "Coverage of two kinds of intervals by fifth of the true price; a dashed line marks the "
+        "share that was asked for. Intervals of one width hold too many of the cheapest and far "
+        "too few of the dearest; conformalised quantiles fall less.",
+    )
+
+
+def show_walks(homes, results, believed):
+    """Draw how far from real districts invented ones lie, and what a second model says of them.
+
+    Parameters
+    ----------
+    homes : Dataset
+    results : dict of str to (distance, price)
+        Way -> two arrays of shape (n,): the distance to the nearest training district, and the
+        price that a second model gives.
+    believed : float
+        The price that the network was walked to.
+    """
+    figure, ax = plt.subplots(figsize=(7.6, 4.6))
+    markers = "ovsD^"
+    for place, (way, (distance, price)) in enumerate(results.items()):
+        style = {
+            "color": plotting.COLOURS[place],
+            "marker": markers[place % 5],
+            "s": 42,
+            "alpha": 0.8,
+        }
+        ax.scatter(distance, price, label=way, linewidths=0, **style)
+    ax.axhline(believed, color="black", linewidth=1, linestyle="--")
+    ax.set(xlabel="distance to the nearest real district (quartile ranges)", xlim=(0, None))
+    ax.set_ylabel("second model's price (100,000 $)")
+    ax.legend(frameon=False, fontsize=9)
+    _head(figure, homes, "Walked until the network believes the dashed line: who else does?")
+    plotting.show(
+        figure,
+        "Invented districts by their distance to the nearest real one and the price that a second "
+        "model gives them; a dashed line marks what the network believes. Free walks "
+        "end further from all real districts than dear real ones lie, and below the dashed line; "
+        "those that must stay near stand in a column at their limit.",
+        name="10_walks",
+    )
+
+
+def _head(figure, homes, title):
+    made_up = homes.profile == "lite" and data.describe(homes.name).stand_in
+    figure.suptitle(
+        ("STAND-IN, made-up data · " if made_up else "") + title, x=0.01, ha="left", fontsize=12
+    )
+
+
+def price_table(table):
+    """Format a table of errors: names in rows, three digits.
+
+    Parameters
+    ----------
+    table : pandas DataFrame
+
+    Returns
+    -------
+    pandas Styler
+    """
+    return table.style.format("{:.3f}", na_rep="–")
