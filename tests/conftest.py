@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import re
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from helpers import data, records
+from helpers import data, plotting, records
 from helpers.course import notebooks
 
 
@@ -49,6 +51,22 @@ def linear_model():
         return tf.nn.softmax(tf.reshape(x, (-1, 784)) @ w + b)
 
     return model, weights, bias
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What a room gave to `plotting.show`: figure, alt and name; the figures stay open."""
+    calls = []
+
+    def show(figure, alt, name=None):
+        calls.append(SimpleNamespace(figure=figure, axes=figure.axes, alt=alt, name=name))
+
+    monkeypatch.setattr(plotting, "show", show)
+    yield calls
+    plt.close("all")
+    for call in calls:
+        assert len(call.alt.split()) >= 10, "alt text says what to see"
+        assert not re.search(r"\d[.,]\d|\d ?%", call.alt), f"a measured number: {call.alt}"
 
 
 @pytest.fixture
