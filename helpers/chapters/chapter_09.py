@@ -1,10 +1,17 @@
-"""Networks of 09: the source's regularised network, with and without its augmentation."""
+"""Networks, exercises and figures of 09: clothes, and what helps to tell them apart."""
 
+import dataclasses
 import functools
 
+import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
+from scipy import special, stats
+from sklearn import metrics
 
+from helpers import models, plotting
 from helpers.backend import keras, tf
+from helpers.exercises import Exercise, not_nan
 from helpers.models import DIGIT, Network
 from helpers.training import Recipe
 
@@ -155,3 +162,428 @@ NETWORKS |= {
     )
     for name, epochs in (("strong_short", 7), ("strong", 16))
 }
+NETWORKS["robust"] = Network(
+    "robust",
+    models.build_cnn,
+    Recipe(epochs=4, learning_rate=2e-3, warmup_steps=200, attack_radius=2, validation=False),
+    "fashion_mnist",
+)
+# the judges and some ablations of the course, trained on clothes with the same recipes
+for _name in ("judge_cnn", "judge_mlp", "reference", "dense_64", "half_filters"):
+    NETWORKS[_name] = dataclasses.replace(models.NETWORKS[_name], dataset="fashion_mnist")
+
+# --- exercises
+
+entropy = Exercise(
+    "09-1",
+    points=2,
+    lesson="The label picks one logarithm of each row; a softer label would weigh several.",
+    hint=(
+        "How much surprise is there in each class, and which of them does the label count?",
+        "-(t * np.log(p)).sum(axis=1) has one number for each image. What if p is 0?",
+        "np.mean(-(t * np.log(np.maximum(p, 1e-12))).sum(axis=1))",
+    ),
+)
+RNG = np.random.default_rng(0)
+ONE_HOT = np.eye(5)[[2, 0, 4, 2]]
+entropy.case(
+    "the text's example",
+    np.array([[1.0, 0, 0], [0, 1, 0]]),
+    np.array([[0.5, 0.25, 0.25], [0.2, 0.8, 0.0]]),
+)
+entropy.case("4 images, 5 classes", ONE_HOT, special.softmax(RNG.normal(size=(4, 5)), axis=1))
+SOFT = 0.9 * ONE_HOT + 0.02
+entropy.case("4 soft labels", SOFT, special.softmax(RNG.normal(size=(4, 5)), axis=1))
+entropy.case(
+    "30 images, 10 classes",
+    np.eye(10)[RNG.integers(0, 10, 30)],
+    special.softmax(3 * RNG.normal(size=(30, 10)), axis=1),
+    hidden=True,
+)
+FLOOR = "0 times log 0 is NaN: raise p to 1e-12 or so before you take its logarithm."
+_is_number = entropy.rule(FLOOR)(not_nan)
+_is_one = entropy.rule("Return one number: the mean over the images.")(
+    lambda result: np.size(result) == 1
+)
+
+
+@entropy.right
+@entropy.mistake("The logarithm of a probability is negative: the loss has a minus sign.", sign=1)
+@entropy.mistake("Take the mean over the images, not their sum.", over_images=np.sum)
+@entropy.mistake("Sum over the classes first: only the images are averaged.", of_classes=np.mean)
+@entropy.mistake("That is in bits: take the natural logarithm, as Keras does.", base=np.log(2))
+@entropy.mistake("Take the logarithm of p: this is the share that went to other classes.", log=None)
+def _entropy(
+    t, p, sign=-1, over_images=np.mean, of_classes=np.sum, base=1.0, log=special.xlogy, weigh=None
+):
+    rows = log(t, p) if log else t * (p - 1)
+    return sign * over_images(of_classes(rows / base, axis=1))
+
+
+@entropy.mistake("A soft label counts each class by its share, not only the largest.")
+def _of_the_largest(t, p):
+    return -np.log(p[np.arange(len(t)), t.argmax(axis=1)]).mean()
+
+
+@entropy.mistake("That is the squared difference: the cross-entropy takes logarithms.")
+def _squared(t, p):
+    return ((t - p) ** 2).sum(axis=1).mean()
+
+
+@entropy.mistake(_is_number)
+def _without_floor(t, p):
+    return -(t * np.log(p)).sum(axis=1).mean()
+
+
+@entropy.mistake(_is_one)
+def _of_each(t, p):
+    return -special.xlogy(t, p).sum(axis=1)
+
+
+report = Exercise(
+    "09-2",
+    points=3,
+    lesson="Recall asks the true Shirts, precision asks those who were called Shirts.",
+    hint=(
+        "The diagonal is right. Which sum counts the images of a class, which the answers?",
+        "counts.sum(axis=0): answers; counts.sum(axis=1): images. Without answers precision is 0.",
+        "2 * precision * recall / (precision + recall), with np.maximum(..., 1e-12) below the line",
+    ),
+)
+report.case("the text's example", np.array([[8, 2], [4, 6]]))
+report.case("4 classes", np.array([[50, 3, 1, 6], [7, 40, 0, 2], [5, 5, 30, 9], [12, 1, 4, 60]]))
+report.case("3 classes, one never answered", np.array([[5, 1, 0], [2, 7, 0], [3, 4, 0]]))
+report.case("10 classes", RNG.integers(0, 20, (10, 10)) + 30 * np.eye(10, dtype=int), hidden=True)
+_rows = report.rule("Return a row for each class, with three columns: shape (classes, 3).")(
+    lambda result, counts: np.shape(result) == (len(counts), 3)
+)
+_no_nan = report.rule("A class that is never answered has precision 0 and F1 0, not 0 / 0.")(
+    not_nan
+)
+
+
+def _images(counts):
+    """Images with these counts: their labels and the answers."""
+    return (np.repeat(places.ravel(), counts.ravel()) for places in np.indices(counts.shape))
+
+
+@report.right
+@report.mistake("Precision and recall are exchanged: rows are the true class.", order=(1, 0, 2))
+def _report(counts, order=(0, 1, 2)):
+    y, answers = _images(counts)
+    labels = range(len(counts))
+    three = metrics.precision_recall_fscore_support(y, answers, labels=labels, zero_division=0)[:3]
+    return np.column_stack(three)[:, list(order)]
+
+
+@report.mistake("F1 is the harmonic mean: 2PR / (P + R).", mean=lambda p, r: (p + r) / 2)
+@report.mistake("F1 is the harmonic mean: 2PR / (P + R).", mean=lambda p, r: np.sqrt(p * r))
+@report.mistake(
+    "The factor 2 of F1 is missing.", mean=lambda p, r: p * r / np.maximum(p + r, 1e-12)
+)
+def _with_mean(counts, mean):
+    precision, recall, _ = _report(counts).T
+    return np.column_stack([precision, recall, mean(precision, recall)])
+
+
+@report.mistake("Divide by the images and the answers of each class, not by all images.")
+def _of_all(counts):
+    share = np.diag(counts) / counts.sum()
+    return np.column_stack([share, share, share])
+
+
+@report.mistake(_rows)
+def _three_rows(counts):
+    return _report(counts).T
+
+
+@report.mistake(_no_nan)
+def _divides_by_zero(counts):
+    precision, recall = np.diag(counts) / counts.sum(axis=0), np.diag(counts) / counts.sum(axis=1)
+    return np.column_stack([precision, recall, 2 * precision * recall / (precision + recall)])
+
+
+views = Exercise(
+    "09-3",
+    points=1,
+    lesson="Two answers of one network, averaged: no weight more, and fewer mistakes.",
+    hint=(
+        "Left and right change places. Which of the four axes is that?",
+        "x[:, :, ::-1] is the mirror image; ask for both, and take the mean of the answers.",
+        "(predict(x) + predict(x[:, :, ::-1])) / 2",
+    ),
+)
+
+
+def _network(n_pixels, seed):
+    weights = np.random.default_rng(seed).normal(size=(n_pixels, 3))
+    return lambda x: special.softmax(np.reshape(x, (len(x), -1)) @ weights, axis=1)
+
+
+views.case("2 images of 3 x 4", _network(12, 0), RNG.random((2, 3, 4, 1)))
+views.case("3 images of 2 x 2, in colour", _network(12, 1), RNG.random((3, 2, 2, 3)))
+views.case("6 images of 4 x 4", _network(16, 2), RNG.random((6, 4, 4, 1)), hidden=True)
+_of_classes = views.rule("Return probabilities, a row for each image: no class, no single number.")(
+    lambda result, predict, x: np.shape(result) == (len(x), 3)
+)
+
+
+@views.right
+@views.mistake("That turns them upside down: rows are axis 1, columns axis 2.", axis=1)
+@views.mistake("That is a half turn: change left and right only.", axis=(1, 2))
+@views.mistake("That exchanges the images: axis 0 counts them.", axis=0)
+@views.mistake("That exchanges the colours: axis 3 holds the channels.", axis=3)
+@views.mistake("Two answers add up to 2: take their mean.", of=np.sum)
+@views.mistake("Take the mean of the two answers, not the larger.", of=np.max)
+def _views(predict, x, axis=2, of=np.mean):
+    return of([predict(x), predict(np.flip(x, axis))], axis=0)
+
+
+@views.mistake("You average the two images: ask the network for each, then average its answers.")
+def _of_the_mean_image(predict, x):
+    return predict((x + x[:, :, ::-1]) / 2)
+
+
+@views.mistake(_of_classes)
+def _class(predict, x):
+    return _views(predict, x).argmax(axis=1)
+
+
+# --- figures
+
+# test accuracy in the table of benchmarks of the dataset's own repository; the people had no
+# training in fashion: 1,000 test images, the majority of three labels each
+PEOPLE = 0.835
+PUBLISHED = {"people": PEOPLE, "2 convolutions, 3,300,000 parameters": 0.925, "WRN-28-10": 0.967}
+
+
+def show_examples(clothes, rows=4):
+    """Show training images of each class, one class a column.
+
+    Parameters
+    ----------
+    clothes : Dataset
+    rows : int
+    """
+    columns = [clothes.x_train[clothes.y_train == c][:rows] for c in range(_classes(clothes))]
+    plotting.show(
+        plotting.digit_table(
+            np.stack(columns, axis=1),
+            column_labels=_names(clothes),
+            title=f"{len(columns)} classes, one a column",
+        ),
+        "A table of small pictures, one class a column, a few pictures of each, with the names of "
+        "the classes above.",
+        name=_file(clothes, "09_examples"),
+    )
+
+
+def _classes(clothes):
+    return len(clothes.class_names)
+
+
+def _names(clothes):
+    """Return names of the classes, broken into short lines."""
+    return [name.replace("/", "/\n").replace(" ", "\n") for name in clothes.class_names]
+
+
+def _file(clothes, name):
+    """Name of a figure that is kept: only of the chapter's own dataset, not of another one."""
+    return name if clothes.name == "fashion_mnist" else None
+
+
+def show_curves(history):
+    """Draw training and validation accuracy, epoch by epoch.
+
+    Parameters
+    ----------
+    history : dict of str to list of float
+        As Keras gives it: ``accuracy`` and ``val_accuracy``.
+    """
+    figure, ax = plt.subplots(figsize=(7, 3.8))
+    series = {"training": history["accuracy"], "validation": history["val_accuracy"]}
+    percent = {name: 100 * np.array(values) for name, values in series.items()}
+    epochs = np.arange(1, 1 + len(history["accuracy"]))
+    title = f"The first {len(epochs)} epochs of the source's network"
+    plotting.lines(ax, epochs, percent, "epoch", "accuracy (%)", title)
+    ax.set_xticks(epochs)
+    higher = max(series, key=lambda name: series[name][0])
+    plotting.show(
+        figure,
+        "Training and validation accuracy over the epochs. Both rise; in the first epoch the "
+        f"{higher} accuracy is the higher one.",
+    )
+
+
+def show_confusion(clothes, counts, watched):
+    """Draw the confusion matrix with names, and say what one class is taken for.
+
+    Parameters
+    ----------
+    clothes : Dataset
+    counts : int array of shape (classes, classes); row = true class, column = predicted class
+    watched : int
+        The class that the title speaks of.
+    """
+    figure, ax = plt.subplots(figsize=(7.4, 7))
+    others = counts[watched] * (np.arange(len(counts)) != watched)
+    name, taken = clothes.class_names[watched], clothes.class_names[others.argmax()]
+    title = f"A {name} is most often mistaken for a {taken}"
+    plotting.confusion(ax, counts, title, clothes.class_names)
+    ax.tick_params(axis="x", rotation=60)
+    plotting.show(
+        figure,
+        "Confusion matrix of the classes. Most counts lie on the diagonal; the mistakes gather in "
+        f"a few bright cells. In the row of {name}, the brightest is {taken}.",
+    )
+
+
+def show_watched(clothes, images, answers, watched):
+    """Show images of one class that a network takes for another one, most confident first.
+
+    Parameters
+    ----------
+    clothes : Dataset
+    images : array of shape (n, h, w, c), values in [0, 1]
+    answers : int array of shape (n,)
+    watched : int
+        Their true class.
+    """
+    titles = [_names(clothes)[answer] for answer in answers]
+    name = clothes.class_names[watched]
+    title = f"True class {name}. The network says:"
+    plotting.show(
+        plotting.digit_grid(images, titles, columns=8, title=title),
+        f"Test images of the class {name}, each with the other class that the network takes it "
+        "for; many could be either.",
+    )
+
+
+def show_changes(rows, title):
+    """Show training images as they are, and as random layers change them.
+
+    Parameters
+    ----------
+    rows : dict of str to array of shape (n, h, w, c), values in [0, 1]
+    title : str
+    """
+    images = np.stack([np.clip(row, 0, 1) for row in rows.values()])
+    plotting.show(
+        plotting.digit_table(images, row_labels=list(rows), title=title),
+        "Rows of the same training images: first as they are, then as the layers change them at "
+        "random in training.",
+    )
+
+
+def show_gains(gains, title):
+    """Draw differences between pairs of trainings, seed by seed, with an interval for their mean.
+
+    Parameters
+    ----------
+    gains : dict of str to array of shape (seeds,)
+        Accuracy with minus accuracy without, in points; three seeds or more.
+    title : str
+    """
+    figure, ax = plt.subplots(figsize=(8.4, 1.3 + 0.75 * len(gains)))
+    for place, values in enumerate(gains.values()):
+        low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        apart = low > 0 or high < 0
+        colour = plotting.COLOURS[3] if apart else "0.5"
+        ax.plot([low, high], [place, place], color=colour, linewidth=7, alpha=0.4)
+        ax.plot(np.mean(values), place, "D", color=colour)
+        ax.plot(values, np.full(len(values), place + 0.27), ".", color=colour, alpha=0.7)
+    ax.axvline(0, color="black", linewidth=1)
+    ax.set_yticks(range(len(gains)), list(gains))
+    ax.set_ylim(len(gains) - 0.4, -0.5)
+    ax.set(xlabel="accuracy with augmentation − accuracy without (points)", title=title)
+    sides = {name: "above" if np.mean(values) > 0 else "below" for name, values in gains.items()}
+    said = [f"{name.capitalize()}: the mean lies {side} zero." for name, side in sides.items()]
+    plotting.show(
+        figure,
+        "Differences in accuracy between networks with and without augmentation: a dot for each "
+        f"seed, an interval and its mean. {' '.join(said)}",
+    )
+
+
+def show_pairs(tables, level):
+    """Draw for each network which pairs of its own runs a test calls different.
+
+    Parameters
+    ----------
+    tables : dict of str to array of shape (seeds, seeds)
+        p-values of each run against each other.
+    level : float
+        Below it, a difference is called significant.
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(2.9 * len(tables), 3.5), squeeze=False)
+    for ax, (name, p) in zip(axes.flat, tables.items(), strict=True):
+        p = np.asarray(p)
+        upper = np.triu(np.ones(p.shape, bool))
+        colours = [(0.88, 0.88, 0.88), plotting.COLOURS[1]]
+        scale = {"cmap": colours, "vmin": 0, "vmax": 1, "cbar": False, "square": True}
+        sns.heatmap(p < level, ax=ax, mask=upper, linewidths=1, **scale)
+        below = np.sum((p < level) & ~upper)
+        ax.set_title(f"{name}:\n{below} of {np.sum(~upper)} pairs", fontsize=10)
+        ax.set(xlabel="seed", ylabel="seed")
+        ax.tick_params(length=0, rotation=0)
+        ax.grid(visible=False)
+    figure.suptitle(f"Orange: p < {level:g} between two runs of one network", x=0.01, ha="left")
+    plotting.show(
+        figure,
+        "For each network, a triangle of squares, one for each pair of its own runs; orange "
+        "squares are pairs that the test calls different. Every network has some of them.",
+    )
+
+
+def show_trust(tables, curves):
+    """Draw accuracy against confidence, and the mistakes that are left when images are refused.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        What `helpers.confidence.reliability` gives, by the name of the network.
+    curves : dict of str to pair of arrays of shape (n,)
+        Coverage and risk, as `helpers.confidence.risk_coverage` gives them.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 4.3))
+    left.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+    for name, table in tables.items():
+        left.plot(table["confidence"], table["accuracy"], "o-", label=name)
+    left.set(xlabel="mean confidence m(x) of a bin", ylabel="accuracy", xlim=(0.2, 1.02))
+    left.set(title="Dots below the line: too sure", ylim=(0.2, 1.02))
+    for name, (coverage, risk) in curves.items():
+        right.plot(100 * coverage, 100 * risk, label=name)
+    right.set(
+        xlabel="coverage: images kept, the surest first (%)", title="Who may refuse errs less"
+    )
+    right.set(ylabel="risk: mistakes among those (%)")
+    left.legend()
+    plotting.show(
+        figure,
+        "Left: accuracy against mean confidence in bins, one curve for each network, and a dashed "
+        "diagonal. Right: the share of mistakes among the images kept rises with the share of "
+        "images that are kept, for every network.",
+    )
+
+
+def show_walks(clothes, rows, target):
+    """Show images on their way to another class, and real images of that class.
+
+    Parameters
+    ----------
+    clothes : Dataset
+    rows : dict of str to array of shape (n, h, w, c), values in [0, 1]
+    target : int
+    """
+    name = clothes.class_names[target]
+    plotting.show(
+        plotting.digit_table(
+            np.stack(list(rows.values())),
+            row_labels=list(rows),
+            title=f"What two networks change until they see a {name}",
+        ),
+        f"Rows of images: the starts, what the plain and the robust network make of them on the "
+        f"way to {name}, and real images of that class. The plain network's row looks like the "
+        "starts under a veil of specks; the robust network's row shows changed outlines.",
+        name=_file(clothes, "09_walks"),
+    )
