@@ -537,10 +537,13 @@ def show_pairs(tables, level):
         ax.tick_params(length=0, rotation=0)
         ax.grid(visible=False)
     figure.suptitle(f"Orange: p < {level:g} between two runs of one network", x=0.01, ha="left")
+    every = all((np.asarray(p) < level).any() for p in tables.values())
     plotting.show(
         figure,
         "For each network, a triangle of squares, one for each pair of its own runs; orange "
-        "squares are pairs that the test calls different. Every network has some of them.",
+        "squares are pairs that the test calls different."
+        + " Every network has some of them."
+        * every,
     )
 
 
