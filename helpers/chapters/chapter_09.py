@@ -595,7 +595,6 @@ def show_walks(clothes, rows, target):
             title=f"What two networks change until they see a {name}",
         ),
         f"Rows of images: the starts, what the plain and the robust network make of them on the "
-        f"way to {name}, and real images of that class. The plain network's row looks like the "
-        "starts under a veil of specks; the robust network's row shows changed outlines.",
+        f"way to {name}, and real images of that class.",
         name=_file(clothes, "09_walks"),
     )
