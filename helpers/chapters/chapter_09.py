@@ -307,7 +307,7 @@ def _divides_by_zero(counts):
 views = Exercise(
     "09-3",
     points=1,
-    lesson="Two answers of one network, averaged: no weight more, and fewer mistakes.",
+    lesson="Two answers of one network, averaged: image and mirror image get one answer.",
     hint=(
         "Left and right change places. Which of the four axes is that?",
         "x[:, :, ::-1] is the mirror image; ask for both, and take the mean of the answers.",
