@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 
 from helpers import session, validation
@@ -9,6 +11,7 @@ from helpers.backend import keras, tf
 
 NORMS = ("l2", "linf")
 BATCH = 500  # images at once: the gradients of all test images together would fill the memory
+COMPILED = weakref.WeakKeyDictionary()  # the losses of each network, while somebody has it
 
 
 def fgsm_attack(model, x, y, radius):
@@ -104,14 +107,17 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
     first = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")
     y = validation.labels(y, "y", len(x), first.shape[1])
 
+    # another callable may give something else the next time, where it reads a global name
+    losses_of = _compiled_losses(model) if isinstance(model, keras.Model) else _losses(model)
+
     def attacked(part):
         def loss(images):
-            return keras.losses.sparse_categorical_crossentropy(y[part], model(images))
+            return losses_of(images, wanted)
 
         def walk(start=None):
             return climb(loss, clean, radius, steps, norm, start, after_step=bar.update)
 
-        clean = tf.constant(x[part])
+        clean, wanted = tf.constant(x[part]), tf.constant(y[part])
         best = walk()
         for _ in range(restarts - 1):
             start = clean + radius * _random_change(rng, clean.shape, norm)
@@ -123,6 +129,25 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
     parts = [slice(i, i + BATCH) for i in range(0, len(x), BATCH)]
     with session.progress_bar(len(parts) * restarts * steps, "attacking", delay=1) as bar:
         return np.concatenate([attacked(part) for part in parts])
+
+
+def _losses(model):
+    """Return a function of images and labels: how wrong the model is with each image."""
+
+    def losses(images, y):
+        return keras.losses.sparse_categorical_crossentropy(y, model(images))
+
+    return losses
+
+
+def _compiled_losses(model):
+    """Compile `_losses` of a network; kept, because compiling takes longer than ten steps."""
+    if model not in COMPILED:
+        # what is kept must not keep the network, so it only points to it
+        pointer = weakref.proxy(model)
+        # one trace for every number of images: the last part has fewer
+        COMPILED[model] = tf.function(_losses(pointer), reduce_retracing=True)
+    return COMPILED[model]
 
 
 def _better(model, y, loss, found, best):

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -233,3 +236,37 @@ def test_what_one_start_fools_stays_fooled():
     for restarts in (1, 10):
         fooled = pgd_attack(model, x, [0], 0.1, 5, "linf", restarts=restarts)
         assert np.argmax(model(fooled)) != 0
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_compiling_the_losses_changes_nothing(digits, norm):
+    x, y = digits
+    keras.utils.set_random_seed(2)
+    model = models.build_cnn()
+    how = {"radius": 0.5 if norm == "l2" else 0.05, "steps": 4, "norm": norm, "restarts": 2}
+    step_by_step = pgd_attack(lambda images: model(images), x, y, **how)
+    assert np.allclose(pgd_attack(model, x, y, **how), step_by_step, atol=1e-6)
+
+
+def test_a_network_that_learns_on_is_attacked_as_it_is_now(digits):
+    x, y = digits
+    keras.utils.set_random_seed(3)
+    model = models.build_cnn()
+    before = pgd_attack(model, x, y, 0.5)
+    model.set_weights([-weights for weights in model.get_weights()])
+    after = pgd_attack(model, x, y, 0.5)
+    assert not np.allclose(after, before)
+    assert np.allclose(after, pgd_attack(lambda images: model(images), x, y, 0.5), atol=1e-6)
+
+
+def test_a_network_is_compiled_for_all_numbers_of_images_and_not_kept(digits):
+    x, y = digits
+    model = models.build_cnn()
+    for n in (40, 7, 1, 13, 40):
+        pgd_attack(model, x[:n], y[:n], 0.5, steps=2)
+    assert attacks.COMPILED[model].experimental_get_tracing_count() <= 2
+    pointer, entries = weakref.ref(model), len(attacks.COMPILED)
+    del model
+    gc.collect()
+    assert pointer() is None
+    assert len(attacks.COMPILED) < entries
