@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from scipy import ndimage
 
-from helpers import validation
+from helpers import session, validation
 
+DRAWINGS = session.ROOT / "data" / "samples"
 SEVERITIES = (1, 2, 3)
 
 
@@ -243,6 +246,48 @@ CORRUPTIONS = {
 
 
 # --- pictures from outside
+
+
+def own_pictures(folder="."):
+    """Read pictures of digits that a person put beside the notebook, or the stored drawings.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to look for files ``my_*.png``, ``my_*.jpg`` or ``my_*.jpeg``, for example
+        ``my_7.png``: a photo of handwriting, or a drawing from any paint program. Default: the
+        folder of the notebook.
+
+    Returns
+    -------
+    dict of str to uint8 array of shape (h, w) or (h, w, 3 or 4)
+        By the name of the file, in order of the names; without such a file the drawings
+        ``data/samples/drawn_*.png``.
+
+    Raises
+    ------
+    ValueError
+        If a file holds no picture; it is named.
+
+    Examples
+    --------
+    >>> list(own_pictures())[0]
+    'drawn_1_serif'
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    kinds = (".png", ".jpg", ".jpeg")
+    files = [path for path in sorted(Path(folder).glob("my_*")) if path.suffix.lower() in kinds]
+    found = {}
+    for path in files or sorted(DRAWINGS.glob("drawn_*.png")):
+        try:
+            with Image.open(path) as image:
+                image = ImageOps.exif_transpose(image)  # phones turn pictures in a note
+                form = image.mode if image.mode in ("L", "RGB", "RGBA") else "RGBA"
+                found[path.stem] = np.asarray(image.convert(form))
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(f"{path.name} holds no picture that can be read: {error}") from None
+    return found
 
 
 def like_mnist(picture, side=28, box=20):

@@ -240,16 +240,17 @@ def test_what_one_start_fools_stays_fooled():
 
 def test_squares_fool_a_model_that_has_no_gradient(linear_model, digits):
     """A model that rounds its input has zero gradients, which hide it from every climb."""
-    x, y = digits
+    x, _ = digits
     keras_model = linear_model[0]
 
     def rounded(images):
         return keras_model(tf.stop_gradient(tf.round(4 * images) / 4) + 0 * images)
 
-    by_climbing = pgd_attack(rounded, x, y, 0.2, steps=10, norm="linf")
+    y = models.predict(rounded, x).argmax(axis=1)
+    by_climbing = pgd_attack(rounded, x, y, 0.2, steps=2, norm="linf")
     np.testing.assert_array_equal(by_climbing, x)
-    by_asking = square_attack(rounded, x, y, 0.2, queries=200)
-    assert models.accuracy(rounded, by_asking, y) < models.accuracy(rounded, x, y) - 0.2
+    by_asking = square_attack(rounded, x, y, 0.2, queries=100)
+    assert models.accuracy(rounded, by_asking, y) < 0.5
 
 
 def test_squares_stay_in_the_radius_and_reach_its_end(linear_model, digits):

@@ -21,7 +21,7 @@ ROOMS = {
     "exercises": ["session"],
     "plotting": ["session"],
     "__init__": ["session", "backend", "plotting"],
-    "alterations": ["validation"],
+    "alterations": ["session", "validation"],
     "attacks": ["session", "backend", "validation"],
     "checkpoints": ["session", "backend", "validation"],
     "training": ["session", "backend", "validation", "alterations", "attacks"],
