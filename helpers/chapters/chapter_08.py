@@ -47,7 +47,7 @@ def networks(dataset):
     Parameters
     ----------
     dataset : Dataset
-        On the sample they are trained for two short epochs, so that every cell runs.
+        On the sample they are trained for one short epoch, so that every cell runs.
 
     Returns
     -------
@@ -62,16 +62,40 @@ def networks(dataset):
     for kind, name in KINDS.items():
         network = {**models.NETWORKS, **NETWORKS}[name]
         if dataset.profile != "full":
-            recipe = dataclasses.replace(network.recipe, epochs=2, attack_steps=1)
+            recipe = dataclasses.replace(network.recipe, epochs=1, attack_steps=1)
             network = dataclasses.replace(network, recipe=recipe)
         found[kind] = models.load_or_train(network, dataset)
     return found
 
 
+def shrink(picture, side=28):
+    """Shrink a picture to a square as it is: nothing is cut out, and nothing centred.
+
+    Parameters
+    ----------
+    picture : array of shape (h, w), values in [0, 1]
+    side : int
+
+    Returns
+    -------
+    float32 array of shape (side, side), values in [0, 1]
+
+    Examples
+    --------
+    >>> shrink(np.eye(4), side=2)
+    array([[0.5019608, 0.       ],
+           [0.       , 0.5019608]], dtype=float32)
+    """
+    from PIL import Image
+
+    image = Image.fromarray(np.uint8(np.rint(255 * np.asarray(picture))))
+    return np.asarray(image.resize((side, side), Image.BOX), np.float32) / 255
+
+
 place = Exercise(
     "08-1",
     points=2,
-    lesson="At half its size a digit has a quarter of its ink, at a place that is new to a network.",
+    lesson="At half its size a digit has a quarter of its ink, at a place new to a network.",
     hint=(
         "A black canvas first, the image into one slice of it; shrink the canvas, not the image.",
         "With k = size // h, canvas.reshape(h, k, h, k) puts each block of k x k on axes 1 and 3.",
@@ -391,13 +415,13 @@ def show_steps(steps):
     names = list(next(iter(steps.values())))
     size = (1.35 * len(names) + 1.4, 1.35 * len(steps) + 0.4)
     figure, axes = plt.subplots(len(steps), len(names), figsize=size, squeeze=False)
+    for ax, name in zip(axes[0], names, strict=True):
+        ax.set_title(name, fontsize=10, loc="center")
     for row, (picture, done) in zip(axes, steps.items(), strict=True):
-        for ax, (name, image) in zip(row, done.items(), strict=True):
+        for ax, image in zip(row, done.values(), strict=True):
             ax.imshow(image, cmap="gray", vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
             ax.grid(False)
-            if row is axes[0]:
-                ax.set_title(name, fontsize=10, loc="center")
         label = picture.removeprefix("drawn_").replace("_", "\n")
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
     plotting.show(
@@ -423,7 +447,7 @@ def accuracy_table(table):
     return style.background_gradient(cmap="viridis", vmin=0, vmax=1, axis=None)
 
 
-def full_claims(dataset, reason="the networks of the sample learn for two epochs only"):
+def full_claims(dataset, reason="the networks of the sample learn for one epoch only"):
     """Return what states a claim on the full data, and says on the sample that it is not tested.
 
     Parameters
