@@ -151,5 +151,5 @@ def test_a_picture_beside_the_notebook_comes_first(tmp_path):
     found = alterations.own_pictures(tmp_path)
     assert {name: picture.shape for name, picture in found.items()} == {"my_7": (30, 40, 3)}
     (tmp_path / "my_8.png").write_text("no picture")
-    with pytest.raises(ValueError, match="my_8.png holds no picture"):
+    with pytest.raises(ValueError, match=r"my_8\.png holds no picture"):
         alterations.own_pictures(tmp_path)

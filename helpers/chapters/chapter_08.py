@@ -280,8 +280,8 @@ def show_confusions(counts):
     plotting.show(
         figure,
         "Two confusion matrices of the plain network. On centred digits nearly all counts lie on "
-        "the diagonal. On canvas digits they stand in a few columns: whatever is shown, the "
-        "network answers with a few classes.",
+        "the diagonal. On canvas digits they are spread over the whole table, and some columns are "
+        "much fuller than others.",
         name="08_confusions",
     )
 
@@ -336,7 +336,7 @@ def show_surfaces(surfaces, sizes, places):
         figure,
         "Two tables of accuracies, size of the digits in rows, way to the corner in columns. "
         "The plain network is right in the upper row, and falls fast downwards and to the right. "
-        "The network of the cure is right nearly everywhere.",
+        "The network of the cure is right nearly everywhere but in the last corner.",
         name="08_surfaces",
     )
 
