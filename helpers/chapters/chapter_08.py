@@ -83,13 +83,13 @@ def shrink(picture, side=28):
     Examples
     --------
     >>> shrink(np.eye(4), side=2)
-    array([[0.5019608, 0.       ],
-           [0.       , 0.5019608]], dtype=float32)
+    array([[0.5, 0. ],
+           [0. , 0.5]], dtype=float32)
     """
     from PIL import Image
 
-    image = Image.fromarray(np.uint8(np.rint(255 * np.asarray(picture))))
-    return np.asarray(image.resize((side, side), Image.BOX), np.float32) / 255
+    image = Image.fromarray(np.asarray(picture, np.float32))
+    return np.asarray(image.resize((side, side), Image.BOX)).clip(0, 1)
 
 
 place = Exercise(
