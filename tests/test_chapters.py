@@ -515,8 +515,8 @@ def test_search_times_rise_beside_the_flat_line_of_the_cnn(shown):
 
 
 def test_a_share_is_written_with_wilsons_interval():
-    assert chapter_06.share(np.zeros(100, bool)) == "0% (0 to 4)"
-    assert chapter_06.share(np.arange(10) < 5) == "50% (24 to 76)"
+    assert chapter_06.share(np.zeros(100, bool)) == "0 % (0 to 4)"
+    assert chapter_06.share(np.arange(10) < 5) == "50 % (24 to 76)"
 
 
 def test_two_makers_are_compared_on_the_starts_where_a_judge_tells_them_apart():

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from helpers import plotting
+from helpers import plotting, session
 from helpers.exercises import Exercise
 
 push = Exercise(
@@ -262,11 +262,11 @@ def share(yes):
     Examples
     --------
     >>> share(np.arange(100) < 46)
-    '46% (37 to 56)'
+    '46 % (37 to 56)'
     """
     count = stats.binomtest(int(np.sum(yes)), len(yes))
     low, high = count.proportion_ci(method="wilson")
-    return f"{count.statistic:.0%} ({100 * low:.0f} to {100 * high:.0f})"
+    return f"{session.percent(count.statistic)} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def paired(first, second):
