@@ -186,7 +186,7 @@ NETWORKS: dict[str, Network] = {
             "robust",
             build_cnn,
             Recipe(
-                epochs=8, learning_rate=2e-3, warmup_steps=200, attack_radius=3.75, validation=False
+                epochs=14, learning_rate=2e-3, warmup_steps=200, attack_radius=4.5, validation=False
             ),
         ),
         Network("judge_cnn", build_judge_cnn, Recipe(epochs=6)),

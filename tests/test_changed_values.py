@@ -126,8 +126,8 @@ CHANGES = {
     ],
     "07": [
         (
-            'settings = {"max_steps": 100, "learning_rate": 1.0, "blur_every": 6, "decay": 0.05}',
-            'settings = {"max_steps": 30, "learning_rate": 2.0, "blur_every": 3, "decay": 0.1}',
+            'settings = {"max_steps": 100, "learning_rate": 2.0, "blur_every": 6, "decay": 0.08}',
+            'settings = {"max_steps": 30, "learning_rate": 1.0, "blur_every": 3, "decay": 0.1}',
             [],
         ),
         (
