@@ -107,23 +107,6 @@ def _show_png(png, alt, name):
             print(f"The figure was not saved as {file.name}: {error.strerror}")
 
 
-def percent(share, digits=0):
-    """Write a share as the texts of the course do, with a space before the sign.
-
-    Parameters
-    ----------
-    share : float
-    digits : int
-        After the point.
-
-    Examples
-    --------
-    >>> percent(0.98561, 2), percent(0.5)
-    ('98.56 %', '50 %')
-    """
-    return f"{100 * share:.{digits}f} %"
-
-
 def squeeze_digits(images):
     """Return images without their channel: (..., h, w, 1) becomes (..., h, w).
 

@@ -151,6 +151,24 @@ CHANGES = {
             ["L∞ 0.1", "Euclidean 2"],
         ),
     ],
+    "08": [
+        (
+            "size = 56  # change it: the side of the canvas",
+            "size = 84",
+            ["canvas 56"],
+        ),
+        (
+            "sizes, places = (28, 34, 42, 56, 70), (0, 0.25, 0.5, 1)",
+            "sizes, places = (28, 36, 48, 60, 80), (0, 1)",
+            [],
+        ),
+        ("severity = 2  # change it: 1, 2 or 3", "severity = 3", ["noise 2"]),
+        (
+            "small, large = 0.1, 0.3  # change them: the largest change of a pixel",
+            "small, large = 0.05, 0.2",
+            ["L∞ 0.1", "L∞ 0.3"],
+        ),
+    ],
     "10": [
         (
             "def neighbour_prices(x_known, y_known, x, k=10):",

@@ -284,8 +284,9 @@ def show_distributions(homes, x, y):
             values[values <= max(most, values.max() * last)], bins=40, color=plotting.COLOURS[last]
         )
         ax.set(xlabel=PRICE if last else label, yticks=[])
+        ax.locator_params(axis="x", nbins=5)  # the numbers of neighbouring panels must not touch
     axes[1, 0].set_ylabel("number of districts")
-    capped = plotting.percent(np.mean(y == y.max()), 1)
+    capped = session.percent(np.mean(y == y.max()), 1)
     _head(figure, homes, f"Eight columns, and the price: {capped} share the largest one")
     piled = [label for label, v in columns.items() if np.mean(v == v.max()) > 0.01]
     plotting.show(
@@ -360,7 +361,7 @@ def show_errors(homes, y, predicted):
     homes : Dataset
     y, predicted : arrays of shape (n,)
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 4.6))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.4))
     style = {"s": 5, "alpha": 0.35, "linewidths": 0, "color": plotting.COLOURS[0]}
     left.scatter(y, predicted, **style)
     left.axline((0, 0), slope=1, color="black", linewidth=1)
@@ -408,8 +409,8 @@ def show_coverage(homes, coverage, wanted):
     )
     ax.axhline(wanted, color="black", linewidth=1, linestyle="--")
     ax.set(xticks=range(1, 6), ylim=(min(0.5, *map(min, coverage.values())), 1.01))
-    last = [plotting.percent(held[-1]) for held in coverage.values()]
-    title = f"Asked for {plotting.percent(wanted)}, held in the dearest fifth: {' and '.join(last)}"
+    last = [session.percent(held[-1]) for held in coverage.values()]
+    title = f"Asked for {session.percent(wanted)}, held in the dearest fifth: {' and '.join(last)}"
     _head(figure, homes, title)
     kinds = sorted(coverage, key=lambda kind: coverage[kind][-1])
     plotting.show(
