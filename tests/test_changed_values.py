@@ -136,7 +136,7 @@ CHANGES = {
             ["Nobody has read yet"],
         ),
         (
-            'radius, n = 2, 150 if mnist.profile == "full" else 40',
+            'radius, n = 2, 80 if mnist.profile == "full" else 40',
             "radius, n = 1.5, 10",
             ["at radius 2"],
         ),
