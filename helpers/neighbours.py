@@ -200,7 +200,6 @@ def _squares(rows):
     return np.einsum("ij,ij->i", rows, rows)
 
 
-@functools.lru_cache(maxsize=1)
 def training_index(dataset):
     """Return the index of a dataset's training images; kept, because all who judge ask for it.
 
@@ -212,6 +211,11 @@ def training_index(dataset):
     -------
     NeighbourIndex
 
+    Raises
+    ------
+    ValueError
+        For anything but a dataset of images and labels.
+
     Examples
     --------
     >>> from helpers import data
@@ -219,6 +223,11 @@ def training_index(dataset):
     MNIST: 4,000 training and 1,000 test images from data/samples, verified
     4000
     """
+    return _training_index(validation.dataset(dataset))
+
+
+@functools.lru_cache(maxsize=1)
+def _training_index(dataset):
     return NeighbourIndex(dataset.x_train, dataset.y_train)
 
 

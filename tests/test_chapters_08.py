@@ -75,7 +75,8 @@ def test_confusions_stand_side_by_side(shown):
     counts = {"MNIST": np.diag([5, 6]), "canvas 56": np.array([[1, 4], [0, 6]])}
     chapter_08.show_confusions(counts)
     first, second = shown[0].axes
-    assert [first.get_title(), second.get_title()] == list(counts)
+    titles = [ax.get_title(loc="left") + ax.get_title() for ax in (first, second)]
+    assert titles == list(counts)
     assert [text.get_text() for text in second.texts] == ["1", "4", "0", "6"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from helpers import checkpoints, models
 from helpers.backend import keras, tf
+from helpers.course import train as command
 from helpers.models import Network, load_or_train, load_to_invert
 from helpers.training import Recipe, train
 
@@ -392,12 +393,14 @@ def test_data_without_classes_and_networks_that_do_not_fit_them_are_named(small)
 # the pretrained networks of this repository
 
 PRETRAINED = sorted(checkpoints.PRETRAINED.glob("*.weights.h5"))
+# those of the chapters' rooms, too
+NETWORKS = {(network.dataset, network.name): network for network in command.networks()}
 
 
 @pytest.mark.parametrize("weights", PRETRAINED, ids=lambda path: path.name)
 def test_every_pretrained_network_is_verified_and_fits_the_code(weights, sample, capsys):
     card = json.loads(checkpoints.card_path(weights).read_text())
-    network = models.NETWORKS[card["network"]]
+    network = NETWORKS[card["dataset"], card["network"]]
     model = network.build(models.DIGIT, 10)
     expected = checkpoints.wanted(model, network, sample, card["seed"])
     expected["images"] = 60_000

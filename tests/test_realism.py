@@ -216,7 +216,7 @@ def test_the_radius_of_twins_is_the_median_distance_to_the_nearest_of_the_class(
 
 
 def test_an_index_and_a_radius_are_made_once_for_a_dataset(half_sample, threes, monkeypatch):
-    neighbours.training_index.cache_clear()
+    neighbours._training_index.cache_clear()
     realism._twin_radius.cache_clear()
     made = []
     monkeypatch.setattr(
