@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 
 from helpers import session, validation
 from helpers.backend import keras, tf
 
 NORMS = ("l2", "linf")
+# of all queries, after which the area of a square is halved: the schedule of the paper
+SHRINK = np.array([10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000]) / 10_000
 BATCH = 500  # images at once: the gradients of all test images together would fill the memory
+COMPILED = weakref.WeakKeyDictionary()  # the losses of each network, while somebody has it
 
 
 def fgsm_attack(model, x, y, radius):
@@ -104,14 +109,17 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
     first = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")
     y = validation.labels(y, "y", len(x), first.shape[1])
 
+    # another callable may give something else the next time, where it reads a global name
+    losses_of = _compiled_losses(model) if isinstance(model, keras.Model) else _losses(model)
+
     def attacked(part):
         def loss(images):
-            return keras.losses.sparse_categorical_crossentropy(y[part], model(images))
+            return losses_of(images, wanted)
 
         def walk(start=None):
             return climb(loss, clean, radius, steps, norm, start, after_step=bar.update)
 
-        clean = tf.constant(x[part])
+        clean, wanted = tf.constant(x[part]), tf.constant(y[part])
         best = walk()
         for _ in range(restarts - 1):
             start = clean + radius * _random_change(rng, clean.shape, norm)
@@ -123,6 +131,106 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
     parts = [slice(i, i + BATCH) for i in range(0, len(x), BATCH)]
     with session.progress_bar(len(parts) * restarts * steps, "attacking", delay=1) as bar:
         return np.concatenate([attacked(part) for part in parts])
+
+
+def _losses(model):
+    """Return a function of images and labels: how wrong the model is with each image."""
+
+    def losses(images, y):
+        return keras.losses.sparse_categorical_crossentropy(y, model(images))
+
+    return losses
+
+
+def _compiled_losses(model):
+    """Compile `_losses` of a network; kept, because compiling takes longer than ten steps."""
+    if model not in COMPILED:
+        # what is kept must not keep the network, so it only points to it
+        pointer = weakref.proxy(model)
+        # one trace for every number of images: the last part has fewer
+        COMPILED[model] = tf.function(_losses(pointer), reduce_retracing=True)
+    return COMPILED[model]
+
+
+def square_attack(model, x, y, radius, queries=300, *, seed=0):
+    """Change images by asking the model only: no gradient, so none that could be hidden.
+
+    Parameters
+    ----------
+    model : callable on a batch (n, h, w, c) that returns probabilities (n, classes)
+        It need not be differentiable: a forest will do.
+    x, y : as in `pgd_attack`
+    radius : float from 0 to 1000
+        How much a pixel may change.
+    queries : int, at least 1
+        How often the model is asked about each image; it is asked no more once it is wrong.
+    seed : int
+        Seed of the squares.
+
+    Returns
+    -------
+    float32 array of shape (n, h, w, c), values in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        For images, labels or settings out of their range, and for a model that does not return
+        probabilities.
+
+    Notes
+    -----
+    Square Attack in the maximum norm (Andriushchenko et al., 2020): it begins with vertical
+    stripes, then paints squares that shrink as the queries go by, each brighter or darker than the
+    image by the whole radius. A square stays if it lowers the margin between the label and
+    the best other class.
+
+    Examples
+    --------
+    >>> x = np.full((1, 1, 2, 1), 0.5, np.float32)
+    >>> def model(x):  # it knows steps only, so that its gradients are 0
+    ...     bright = (x[:, 0, 0, 0] > x[:, 0, 1, 0]).astype(float)
+    ...     return np.stack([1 - bright, bright], axis=1)
+    >>> model(square_attack(model, x, [0], radius=0.25, queries=20)).argmax(axis=1)
+    array([1])
+    """
+    x = validation.images_for(model, x, "x")
+    radius = validation.number(radius, "radius", low=0, high=1000)
+    queries = validation.whole_number(queries, "queries", 1)
+    rng = np.random.default_rng(validation.seed(seed))
+    first = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")
+    y = validation.labels(y, "y", len(x), first.shape[1])
+    n, height, width, channels = x.shape
+    stripes = rng.choice([-radius, radius], (n, 1, width, channels))
+    best = np.clip(x + stripes, 0, 1).astype(np.float32)
+    margin = _margin(model, best, y)
+    with session.progress_bar(queries - 1, "attacking", delay=1) as bar:
+        for query in range(1, queries):
+            left = np.flatnonzero(margin > 0)
+            if not len(left):
+                break
+            tried = best[left]
+            share = 0.8 * 0.5 ** np.searchsorted(SHRINK, query / queries)
+            side = max(1, min(round(np.sqrt(share * height * width)), height, width))
+            rows, columns = (
+                np.arange(side) + rng.integers(0, length - side + 1, (len(left), 1))
+                for length in (height, width)
+            )
+            inside = np.arange(len(left))[:, None, None], rows[:, :, None], columns[:, None]
+            painted = rng.choice([-radius, radius], (len(left), 1, 1, channels))
+            tried[inside] = np.clip(x[left][inside] + painted, 0, 1)
+            new = _margin(model, tried, y[left])
+            lower = new < margin[left]
+            best[left[lower]], margin[left[lower]] = tried[lower], new[lower]
+            bar.update()
+    return best
+
+
+def _margin(model, x, y):
+    """By how much the label's log-probability lies above the best other one, for each image."""
+    parts = [np.asarray(model(x[i : i + BATCH])) for i in range(0, len(x), BATCH)]
+    log_p = np.log(np.concatenate(parts) + 1e-30)
+    own = np.arange(log_p.shape[1]) == y[:, None]
+    return log_p[own] - log_p[~own].reshape(len(y), -1).max(axis=1)
 
 
 def _better(model, y, loss, found, best):

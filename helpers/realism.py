@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 
 from helpers import models, session, validation
 from helpers.inversion import noise
-from helpers.neighbours import NeighbourIndex, pseudo_probability
+from helpers.neighbours import pseudo_probability, training_index
 
 K = 5  # neighbours that vote
 COMPONENTS = 32  # numbers that an autoencoder keeps of an image
@@ -126,7 +126,7 @@ def _check_judges(judges, sets, targets):
 
 
 def _row(images, targets, judges, dataset):
-    index, _ = _reference(dataset)
+    index = training_index(dataset)
     row = {
         name: agreement(models.predict(judge, images), targets) for name, judge in judges.items()
     }
@@ -178,7 +178,7 @@ def trust_scores(images, targets, dataset):
     shape = validation.dataset(dataset).x_train.shape[1:]
     images = validation.images(images, "images", shape)
     targets = validation.training_targets(targets, len(images), dataset)
-    index, _ = _reference(dataset)
+    index = training_index(dataset)
     classes = np.unique(dataset.y_train)
     nearest = []
     with session.progress_bar(len(classes), "searching each class", delay=1) as bar:
@@ -238,7 +238,7 @@ def reconstruction_scores(images, targets, dataset):
     shape = validation.dataset(dataset).x_train.shape[1:]
     images = validation.images(images, "images", shape)
     targets = validation.training_targets(targets, len(images), dataset)
-    _, autoencoders = _reference(dataset)
+    autoencoders = _autoencoders(dataset)
     classes = np.unique(dataset.y_train)
     flat = images.reshape(len(images), -1)
     drawn = {name: _redraw(coder, flat) for name, coder in autoencoders.items()}
@@ -377,9 +377,10 @@ def _count_distinct(images, radius):
     return len(kept)
 
 
+@functools.lru_cache(maxsize=40)  # the classes of one dataset
 def _twin_radius(dataset, cls):
     """Median distance of training images of a class to the nearest other one of the class."""
-    own, _ = _reference(dataset)[0].of_class(cls)
+    own, _ = training_index(dataset).of_class(cls)
     return float(np.median(own.search(own.images[:200], 2)[0][:, 1]))
 
 
@@ -421,9 +422,9 @@ def real_digits(dataset, targets):
 
 
 @functools.lru_cache(maxsize=1)
-def _reference(dataset):
-    """Index of the training images, and an autoencoder of each class and of all; kept."""
-    index = NeighbourIndex(dataset.x_train, dataset.y_train)
+def _autoencoders(dataset):
+    """Return an autoencoder of each class and one of all, fitted to the training images; kept."""
+    index = training_index(dataset)
     flat = index.images.reshape(len(index), -1)
     parts = {c: flat[index.labels == c] for c in np.unique(index.labels)} | {"all": flat}
     autoencoders = {}
@@ -435,13 +436,13 @@ def _reference(dataset):
             solver = "full" if few else "covariance_eigh"
             autoencoders[name] = PCA(size, svd_solver=solver).fit(part)
             bar.update(len(part))
-    return index, autoencoders
+    return autoencoders
 
 
 @functools.lru_cache(maxsize=1)
 def _vote_accuracy(dataset):
     """Accuracy of the votes on all test images; kept, because 10,000 searches take seconds."""
-    index, _ = _reference(dataset)
+    index = training_index(dataset)
     return agreement(pseudo_probability(index, dataset.x_test, min(K, len(index))), dataset.y_test)
 
 

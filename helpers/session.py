@@ -180,6 +180,23 @@ def interactive():
     return not (os.environ.get("PYTEST_CURRENT_TEST") or os.environ.get("COURSE_RUN"))
 
 
+def percent(share, digits=0):
+    """Write a share as the texts of the course do, with a space before the sign.
+
+    Parameters
+    ----------
+    share : float
+    digits : int
+        After the point.
+
+    Examples
+    --------
+    >>> percent(0.98561, 2), percent(0.5)
+    ('98.56 %', '50 %')
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
 def progress_bar(total, description, show=True, delay=0):
     """Make a tqdm bar that leaves nothing behind; invisible unless a person is watching.
 

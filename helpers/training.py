@@ -1,4 +1,4 @@
-"""How a network is trained: recipes, random affine augmentation, noise, attacks."""
+"""How a network is trained: recipes, random augmentation, noise, attacks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from helpers import attacks, session, validation
+from helpers import alterations, attacks, session, validation
 from helpers.backend import keras, tf
 
 AFFINE = {"rotation": 12.0, "shift": 0.05, "zoom": 0.10, "shear": 0.10}
@@ -36,6 +36,12 @@ class Recipe:
         a few are hard.
     validation : bool
         Hold out the last twelfth of the training images (see `Dataset.split`).
+    attack_norm : {"l2", "linf"}
+        With ``"linf"`` most attacks are hard: the radius is `attack_radius` times the root of the
+        uniform number, grows to that in the first quarter of the training, and the attack starts
+        at a random point.
+    canvas : int, 0 or at least the side of an image
+        Put every other image on a canvas of this side (see `RandomCanvas`); 0 for none.
 
     Raises
     ------
@@ -60,6 +66,8 @@ class Recipe:
     attack_radius: float = 0.0
     attack_steps: int = 3
     validation: bool = True
+    attack_norm: str = "l2"
+    canvas: int = 0
 
     def __post_init__(self):
         """Check all values, and bring them into the one form that a checkpoint's key is made of."""
@@ -73,6 +81,8 @@ class Recipe:
             "attack_radius": lambda v, name: validation.number(v, name, low=0, high=1000),
             "attack_steps": lambda v, name: validation.whole_number(v, name, 1),
             "validation": _yes_or_no,
+            "attack_norm": lambda v, name: validation.choice(v, name, attacks.NORMS),
+            "canvas": lambda v, name: validation.whole_number(v, name, 0),
         }
         for field in fields(self):
             value = checks[field.name](getattr(self, field.name), field.name)
@@ -80,7 +90,10 @@ class Recipe:
 
     def settings(self):
         """Everything that decides what is trained, as a dictionary for cards and file names."""
-        return {**asdict(self), "affine": dict(AFFINE) if self.affine else None}
+        settings = {**asdict(self), "affine": dict(AFFINE) if self.affine else None}
+        # the two came later: a recipe without them keeps its cards, records and file names
+        later = {"attack_norm": "l2", "canvas": 0}
+        return {k: v for k, v in settings.items() if k not in later or v != later[k]}
 
 
 def _yes_or_no(value, name):
@@ -137,9 +150,9 @@ def train(model, x, y, recipe, *, seed=None, progress=True) -> TrainingRun:
     """
     x, y, recipe, seed = _checked(model, x, y, recipe, seed)
     keras.utils.set_random_seed(seed)
-    network, from_logits = _network_to_fit(model, recipe)
     share = VALIDATION_SHARE if recipe.validation else 0.0
     steps = recipe.epochs * -(-int(len(x) * (1 - share)) // recipe.batch_size)
+    network, from_logits = _network_to_fit(model, recipe, steps)
     network.compile(
         optimizer=keras.optimizers.Adam(_learning_rate(recipe, steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits),
@@ -201,7 +214,7 @@ def _check_complete(history, done, steps):
         )
 
 
-def _network_to_fit(model, recipe):
+def _network_to_fit(model, recipe, steps):
     """Return a network around the model's layers that changes its images first, as recipes say.
 
     Returns
@@ -213,13 +226,14 @@ def _network_to_fit(model, recipe):
     from_logits = isinstance(model.layers[-1], keras.layers.Softmax)
     network = keras.Model(model.inputs, model.layers[-1].input) if from_logits else model
     changes = [RandomAffine(**AFFINE)] if recipe.affine else []
+    changes += [RandomCanvas(recipe.canvas)] if recipe.canvas else []
     changes += [keras.layers.GaussianNoise(recipe.noise)] if recipe.noise else []
     if changes or recipe.attack_radius:
         inputs = keras.Input(model.input_shape[1:])
         changed = functools.reduce(lambda x, layer: layer(x), changes, inputs)
         if recipe.attack_radius:
             network = AdversarialModel(inputs, network(changed))
-            network.recipe, network.from_logits = recipe, from_logits
+            network.recipe, network.from_logits, network.steps = recipe, from_logits, steps
         else:
             network = keras.Model(inputs, network(changed))
     return network, from_logits
@@ -228,7 +242,7 @@ def _network_to_fit(model, recipe):
 class AdversarialModel(keras.Model):
     """A model that trains on attacked images instead of the given ones.
 
-    It needs the attributes `recipe` and `from_logits` before it is fitted.
+    It needs the attributes `recipe`, `from_logits` and `steps` before it is fitted.
     """
 
     def train_step(self, data):
@@ -240,8 +254,14 @@ class AdversarialModel(keras.Model):
                 y, self(images), from_logits=self.from_logits
             )
 
-        radius = self.recipe.attack_radius * tf.random.uniform((tf.shape(x)[0], 1, 1, 1)) ** 2
-        attacked = attacks.climb(loss, x, radius, self.recipe.attack_steps, "l2")
+        recipe, share = self.recipe, tf.random.uniform((tf.shape(x)[0], 1, 1, 1))
+        radius, start = recipe.attack_radius * share**2, None
+        if recipe.attack_norm == "linf":
+            # from the first step at full strength, the network would learn to answer one class
+            done = tf.cast(self.optimizer.iterations + 1, tf.float32) / self.steps
+            radius = recipe.attack_radius * tf.minimum(1.0, 4 * done) * share**0.5
+            start = tf.clip_by_value(x + radius * tf.random.uniform(tf.shape(x), -1, 1), 0.0, 1.0)
+        attacked = attacks.climb(loss, x, radius, recipe.attack_steps, recipe.attack_norm, start)
         return super().train_step((attacked, y))
 
 
@@ -316,3 +336,44 @@ class RandomAffine(keras.layers.Layer):
         zero = tf.zeros((n,))
         transforms = tf.stack([a, b, dx, c, d, dy, zero, zero], axis=1)
         return keras.ops.image.affine_transform(images, transforms, data_format="channels_last")
+
+
+class RandomCanvas(keras.layers.Layer):
+    """Put every other image of a training batch on a larger canvas, and shrink that to its size.
+
+    Each of these images has a random place of its own; `helpers.alterations.on_canvas` does the
+    same with arrays. The others stay as they are.
+
+    Parameters
+    ----------
+    size : int, at least 1
+        The side of the canvas in pixels; at least that of an image.
+
+    Raises
+    ------
+    ValueError
+        For a size that is none, and where the layer is called on larger images.
+
+    Examples
+    --------
+    >>> images = np.ones((4, 28, 28, 1), np.float32)
+    >>> placed = RandomCanvas(56)(images, training=True)
+    >>> [round(float(image.mean()), 2) for image in placed.numpy()]
+    [1.0, 0.25, 1.0, 0.25]
+    """
+
+    def __init__(self, size, **options):
+        super().__init__(**options)
+        self.size = validation.whole_number(size, "size", 1)
+
+    def call(self, images, training=False):
+        """Change a tensor of images (n, h, w, c) in training; return it as it is otherwise."""
+        if not training:
+            return images
+        down, across = (
+            tf.gather(windows, tf.random.uniform(tf.shape(images)[:1], 0, len(windows), tf.int32))
+            for windows in (alterations.windows(side, self.size) for side in images.shape[1:3])
+        )
+        placed = tf.einsum("nij,njkc,nlk->nilc", down, images, across)
+        every_other = tf.range(tf.shape(images)[0]) % 2 == 1
+        return tf.where(every_other[:, None, None, None], placed, images)

@@ -1,8 +1,11 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
 from helpers import attacks, models
-from helpers.attacks import climb, fgsm_attack, pgd_attack
+from helpers.attacks import climb, fgsm_attack, pgd_attack, square_attack
 from helpers.backend import keras, tf
 
 
@@ -233,3 +236,104 @@ def test_what_one_start_fools_stays_fooled():
     for restarts in (1, 10):
         fooled = pgd_attack(model, x, [0], 0.1, 5, "linf", restarts=restarts)
         assert np.argmax(model(fooled)) != 0
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_compiling_the_losses_changes_nothing(digits, norm):
+    x, y = digits
+    keras.utils.set_random_seed(2)
+    model = models.build_cnn()
+    how = {"radius": 0.5 if norm == "l2" else 0.05, "steps": 4, "norm": norm, "restarts": 2}
+    step_by_step = pgd_attack(lambda images: model(images), x, y, **how)
+    assert np.allclose(pgd_attack(model, x, y, **how), step_by_step, atol=1e-6)
+
+
+def test_a_network_that_learns_on_is_attacked_as_it_is_now(digits):
+    x, y = digits
+    keras.utils.set_random_seed(3)
+    model = models.build_cnn()
+    before = pgd_attack(model, x, y, 0.5)
+    model.set_weights([-weights for weights in model.get_weights()])
+    after = pgd_attack(model, x, y, 0.5)
+    assert not np.allclose(after, before)
+    assert np.allclose(after, pgd_attack(lambda images: model(images), x, y, 0.5), atol=1e-6)
+
+
+def test_a_network_is_compiled_for_all_numbers_of_images_and_not_kept(digits):
+    x, y = digits
+    model = models.build_cnn()
+    for n in (40, 7, 1, 13, 40):
+        pgd_attack(model, x[:n], y[:n], 0.5, steps=2)
+    assert attacks.COMPILED[model].experimental_get_tracing_count() <= 2
+    pointer, entries = weakref.ref(model), len(attacks.COMPILED)
+    del model
+    gc.collect()
+    assert pointer() is None
+    assert len(attacks.COMPILED) < entries
+
+
+# the attack that asks only
+
+
+def test_squares_fool_a_model_that_has_no_gradient(linear_model, digits):
+    """A model that rounds its input has zero gradients, which hide it from every climb."""
+    x, _ = digits
+    keras_model = linear_model[0]
+
+    def rounded(images):
+        return keras_model(tf.stop_gradient(tf.round(4 * images) / 4) + 0 * images)
+
+    y = models.predict(rounded, x).argmax(axis=1)
+    by_climbing = pgd_attack(rounded, x, y, 0.2, steps=2, norm="linf")
+    np.testing.assert_array_equal(by_climbing, x)
+    by_asking = square_attack(rounded, x, y, 0.2, queries=100)
+    assert models.accuracy(rounded, by_asking, y) < 0.5
+
+
+def test_squares_stay_in_the_radius_and_reach_its_end(linear_model, digits):
+    x, y = digits
+    moved = square_attack(linear_model[0], x, y, 0.1, queries=20)
+    change = np.abs(moved - x)
+    assert change.max() <= 0.1 + 1e-6
+    assert moved.min() >= 0 and moved.max() <= 1
+    inner = (x > 0.1) & (x < 0.9)
+    np.testing.assert_allclose(change[inner], 0.1, atol=1e-6)
+
+
+def test_more_queries_lower_the_margin_and_the_seed_decides(linear_model, digits):
+    x, y = digits
+    few, many, again, other = (
+        square_attack(linear_model[0], x, y, 0.05, queries=n, seed=seed)
+        for n, seed in ((2, 0), (150, 0), (150, 0), (150, 1))
+    )
+    assert np.mean(loss(linear_model[0], many, y)) > np.mean(loss(linear_model[0], few, y))
+    np.testing.assert_array_equal(many, again)
+    assert not np.array_equal(many, other)
+
+
+def test_what_is_fooled_is_asked_no_more(digits):
+    x, y = digits
+    asked = []
+
+    def always_wrong(images):
+        asked.append(len(images))
+        return np.eye(10)[np.zeros(len(images), int)]
+
+    wrong = y != 0
+    square_attack(always_wrong, x[wrong], y[wrong], 0.3, queries=50)
+    assert asked == [1, wrong.sum()]  # once to see its form, once for the stripes
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"queries": 0}, "queries must be a whole number"),
+        ({"radius": -1}, "radius must be a finite number"),
+        ({"y": [3]}, "y must be 40 integers"),
+        ({"seed": -1}, "seed must be a whole number"),
+    ],
+)
+def test_squares_name_the_bad_argument(linear_model, digits, changed, message):
+    x, y = digits
+    with pytest.raises(ValueError, match=message):
+        square_attack(linear_model[0], **{"x": x, "y": y, "radius": 0.1} | changed)

@@ -126,8 +126,8 @@ CHANGES = {
     ],
     "07": [
         (
-            'settings = {"max_steps": 100, "learning_rate": 1.0, "blur_every": 6, "decay": 0.05}',
-            'settings = {"max_steps": 30, "learning_rate": 2.0, "blur_every": 3, "decay": 0.1}',
+            'settings = {"max_steps": 100, "learning_rate": 2.0, "blur_every": 6, "decay": 0.08}',
+            'settings = {"max_steps": 30, "learning_rate": 1.0, "blur_every": 3, "decay": 0.1}',
             [],
         ),
         (
@@ -136,7 +136,7 @@ CHANGES = {
             ["Nobody has read yet"],
         ),
         (
-            'radius, n = 2, 150 if mnist.profile == "full" else 40',
+            'radius, n = 2, 80 if mnist.profile == "full" else 40',
             "radius, n = 1.5, 10",
             ["at radius 2"],
         ),
@@ -149,6 +149,24 @@ CHANGES = {
             'pixels, length = {"radius": 0.1, "norm": "linf"}, {"radius": 2, "norm": "l2"}',
             'pixels, length = {"radius": 0.2, "norm": "linf"}, {"radius": 1, "norm": "l2"}',
             ["L∞ 0.1", "Euclidean 2"],
+        ),
+    ],
+    "08": [
+        (
+            "size = 56  # change it: the side of the canvas",
+            "size = 84",
+            ["canvas 56"],
+        ),
+        (
+            "sizes, places = (28, 34, 42, 56, 70), (0, 0.25, 0.5, 1)",
+            "sizes, places = (28, 36, 48, 60, 80), (0, 1)",
+            [],
+        ),
+        ("severity = 2  # change it: 1, 2 or 3", "severity = 3", ["noise 2"]),
+        (
+            "small, large = 0.1, 0.3  # change them: the largest change of a pixel",
+            "small, large = 0.05, 0.2",
+            ["L∞ 0.1", "L∞ 0.3"],
         ),
     ],
     "09": [

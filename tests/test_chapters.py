@@ -489,6 +489,10 @@ def test_the_staircase_draws_k_nn_in_steps_and_the_cnn_as_a_line(shown):
     assert texts(ax.get_legend().get_texts()) == ["k-NN, k = 4", "CNN"]
     assert "real 1 to a real 8" in ax.get_xlabel()
     assert "8" in ax.get_ylabel()
+    assert (
+        ax.get_title(loc="left") + ax.get_title()
+        == "At 5 points, k-NN gives 5 different p, the CNN 5"
+    )
 
 
 def test_a_walk_says_the_p_of_each_image_it_shows(shown):
@@ -510,13 +514,15 @@ def test_search_times_rise_beside_the_flat_line_of_the_cnn(shown):
     assert search.get_xydata().tolist() == [[10, 1], [20, 2], [40, 4]]
     assert list(step.get_ydata()) == [0.5, 0.5]
     assert ax.get_ylim()[0] == 0
+    title = ax.get_title(loc="left") + ax.get_title()
+    assert title.startswith("4 times the images: the search takes 4.0 times")
     assert texts(ax.get_legend().get_texts()) == ["k-NN: search", "CNN: whole step"]
     assert to_rgb(search.get_color()) != to_rgb(step.get_color())
 
 
 def test_a_share_is_written_with_wilsons_interval():
-    assert chapter_06.share(np.zeros(100, bool)) == "0% (0 to 4)"
-    assert chapter_06.share(np.arange(10) < 5) == "50% (24 to 76)"
+    assert chapter_06.share(np.zeros(100, bool)) == "0 % (0 to 4)"
+    assert chapter_06.share(np.arange(10) < 5) == "50 % (24 to 76)"
 
 
 def test_two_makers_are_compared_on_the_starts_where_a_judge_tells_them_apart():

@@ -74,7 +74,7 @@ def test_mean_images_have_their_share_above_them(the_figure):
     means = RNG.random((2, 8, 6, 1))
     chapter_01.show_mean_images(means, [0.25, 0.75])
     figure = the_figure()
-    assert [ax.get_title(loc="center") for ax in figure.axes] == ["0: 25.0%", "1: 75.0%"]
+    assert [ax.get_title(loc="center") for ax in figure.axes] == ["0: 25.0 %", "1: 75.0 %"]
     assert np.array_equal(images_of(figure)[1].get_array(), means[1, ..., 0])
 
 
@@ -239,7 +239,7 @@ def test_a_mistake_has_the_answer_before_the_label(the_figure):
     chapter_01.show_surest_mistakes(images, mistakes)
     figure = the_figure()
     titles = [ax.get_title(loc="center") for ax in figure.axes]
-    assert titles == ["9, not 4\n99.87% sure", "1, not 7\n50.00% sure"]
+    assert titles == ["9, not 4\n99.87 % sure", "1, not 7\n50.00 % sure"]
     assert np.array_equal(images_of(figure)[1].get_array(), images[1, ..., 0])
 
 
@@ -493,7 +493,7 @@ def test_images_are_counted_by_the_runs_that_get_them_wrong(the_figure):
     chapter_02.show_times_wrong(np.array([40, 10, 25]))
     (ax,) = the_figure().axes
     assert heights(ax) == [40, 10, 25]
-    assert ax.get_title(loc="left").startswith("67% of the images")
+    assert ax.get_title(loc="left").startswith("67 % of the images")
     assert [bar.get_x() + bar.get_width() / 2 for bar in ax.patches] == [1, 2, 3]
 
 

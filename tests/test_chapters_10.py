@@ -1,13 +1,13 @@
 """The figures of room 10: what is drawn, read from the artists, and what is said of it."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers import data, records, session
+from helpers.backend import keras
 from helpers.chapters import chapter_10
 
 RNG = np.random.default_rng(0)
@@ -78,23 +78,49 @@ def test_the_ranking_has_the_best_model_at_the_bottom(shown):
     assert ax.yaxis_inverted()
 
 
-def test_a_bar_counts_epochs_and_is_closed(monkeypatch):
-    events = []
+def test_a_training_counts_its_epochs(monkeypatch):
+    bars = []
 
     def bar(total, what):
-        events.append((total, what))
-        return SimpleNamespace(
-            update=lambda: events.append("epoch"), close=lambda: events.append("closed")
-        )
+        bars.append(Bar(total, what))
+        return bars[-1]
+
+    class Bar(list):
+        def __init__(self, *told):
+            super().__init__(told)
+
+        def update(self):
+            self.append("epoch")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.append("closed")
 
     monkeypatch.setattr(session, "progress_bar", bar)
-    callback = chapter_10.EpochBar("network")
-    callback.set_params({"epochs": 2})
-    callback.on_train_begin()
-    callback.on_epoch_end(0)
-    callback.on_epoch_end(1)
-    callback.on_train_end()
-    assert events == [(2, "network"), "epoch", "epoch", "closed"]
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("adam", loss="mse")
+    history = chapter_10.fit(model, np.zeros((8, 1)), np.ones(8), "network", epochs=2)
+    assert bars == [[2, "network", "epoch", "epoch", "closed"]]
+    assert len(history["loss"]) == 2
+
+
+def test_titles_and_alt_texts_say_what_was_measured(stand_in, shown):
+    chapter_10.show_curves(stand_in, {"loss": [2, 1, 0.5], "val_loss": [2, 0.1, 0.2]})
+    chapter_10.show_coverage(stand_in, {"a": np.full(5, 0.7), "b": np.full(5, 0.6)}, 0.8)
+    y = np.linspace(0, 5, 100)
+    chapter_10.show_errors(stand_in, y, y + np.linspace(1, 0, 100) * (-1) ** np.arange(100))
+    results = {"far": (np.full(3, 9), np.ones(3)), "close": (np.ones(3), np.ones(3))}
+    chapter_10.show_walks(stand_in, results, 5)
+    titles = [call.figure.get_suptitle() for call in shown]
+    assert titles[0].endswith("The validation loss is lowest in epoch 2 of 3")
+    assert titles[1].endswith("Asked for 80 %, held in the dearest fifth: 70 % and 60 %")
+    curves, coverage, errors, walks = (call.alt for call in shown)
+    assert "lies below the training loss" in curves
+    assert coverage.endswith("in the dearest fifth: b, a.")
+    assert "a fan that closes" in errors
+    assert walks.endswith("to the furthest: close, far.")
 
 
 def test_tables_of_errors_have_three_digits():

@@ -1,7 +1,6 @@
 """The ladder is climbed with small made-up datasets, each in a file that is found by its name."""
 
 import contextlib
-import dataclasses
 import errno
 import gzip
 import hashlib
@@ -973,22 +972,6 @@ def test_without_any_source_the_session_goes_on_in_lite(
     assert banner == BANNER.format(
         title=toy.name.upper(), name=toy.name, sample=sample, numbers=numbers, last=last
     )
-
-
-def test_a_dataset_without_an_official_source_is_looked_for_on_this_computer_only(
-    make_toy, monkeypatch, capsys
-):
-    toy = make_toy("glyphs", shape=(20, 16), stand_in=True)
-    alone = dataclasses.replace(data.describe("glyphs"), url=None, fetch=None, download=0)
-    monkeypatch.setattr(sys.modules["helpers.data.glyphs"], "SOURCE", alone)
-    monkeypatch.setattr(socket, "socket", None)  # whoever asks the network fails
-    assert data.why_unreachable("glyphs") == "Glyphs has no official source on the network."
-    assert data.load("glyphs").profile == "lite"
-    printed = capsys.readouterr().out
-    assert "official source" not in printed
-    assert "For the full data: set COURSE_DATA to a folder with\nglyphs.npz; then" in printed
-    toy.put(data.CACHE)
-    assert data.load("glyphs").profile == "full"
 
 
 def test_no_banner_for_a_sample_that_was_asked_for(toy, monkeypatch, capsys):

@@ -179,10 +179,12 @@ def test_a_network_is_trained_once_and_then_loaded(small, capsys):
     first = load_or_train(LINEAR, small)
     out = capsys.readouterr().out
     score = models.accuracy(first, small.x_test, small.y_test)
-    assert re.fullmatch(rf"linear, seed 0: trained in \d+ s; test accuracy {score:.2%}\n", out)
+    assert re.fullmatch(
+        rf"linear, seed 0: trained in \d+ s; test accuracy {100 * score:.2f} %\n", out
+    )
     second = load_or_train(LINEAR, small)
     assert capsys.readouterr().out == (
-        f"linear, seed 0: loaded from data/models; test accuracy {score:.2%}\n"
+        f"linear, seed 0: loaded from data/models; test accuracy {100 * score:.2f} %\n"
     )
     assert np.array_equal(kernel(first), kernel(second))
 
@@ -337,7 +339,7 @@ def test_on_the_sample_a_network_to_invert_is_the_pretrained_one(small, capsys):
     assert np.array_equal(kernel(load_to_invert(LINEAR, small, seed=5)), kernel(pretrained))
     assert capsys.readouterr().out == (
         "linear, seed 0: loaded from data/pretrained, trained on 60,000 images; "
-        "its card says test accuracy 50.00%\n"
+        "its card says test accuracy 50.00 %\n"
     )
 
 
@@ -391,8 +393,7 @@ def test_data_without_classes_and_networks_that_do_not_fit_them_are_named(small)
 # the pretrained networks of this repository
 
 PRETRAINED = sorted(checkpoints.PRETRAINED.glob("*.weights.h5"))
-
-
+# those of the chapters' rooms, too
 NETWORKS = {(network.dataset, network.name): network for network in command.networks()}
 BANDS = {"mnist": (0.97, 1), "fashion_mnist": (0.8, 0.96)}  # test accuracies of the full data
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from helpers import inversion, realism
+from helpers import inversion, neighbours, realism
 from helpers.neighbours import NeighbourIndex, pseudo_probability
 
 
@@ -213,6 +213,21 @@ def test_the_radius_of_twins_is_the_median_distance_to_the_nearest_of_the_class(
     apart[np.arange(len(apart)), np.arange(len(apart))] = np.inf
     expected = np.median(apart.min(axis=1))
     assert realism._twin_radius(half_sample, 3) == pytest.approx(expected, rel=1e-3)
+
+
+def test_an_index_and_a_radius_are_made_once_for_a_dataset(half_sample, threes, monkeypatch):
+    neighbours._training_index.cache_clear()
+    realism._twin_radius.cache_clear()
+    made = []
+    monkeypatch.setattr(
+        neighbours, "NeighbourIndex", lambda *a: made.append(len(a[0])) or NeighbourIndex(*a)
+    )
+    targets = np.repeat([3, 8], 10)
+    for _ in range(2):
+        realism.trust_scores(threes, targets, half_sample)
+        realism.diversity(threes, targets, half_sample)
+    assert made.count(len(half_sample.x_train)) == 1
+    assert realism._twin_radius.cache_info().misses == 2
 
 
 def test_diversity_needs_as_many_real_digits(half_sample):

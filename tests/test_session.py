@@ -252,7 +252,7 @@ def test_long_work_of_the_library_has_a_bar(monkeypatch):
         return bar
 
     monkeypatch.setattr(session, "progress_bar", watched)
-    realism._reference.cache_clear()
+    neighbours._training_index.cache_clear()
     works = {
         "predict": lambda: models.predict(model, Two.x_train),
         "search": lambda: neighbours.NeighbourIndex(Two.x_train, Two.y_train).search(Two.x_test, 3),

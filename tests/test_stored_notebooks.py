@@ -214,7 +214,7 @@ def shown_paths(notebook):
             yield place, tagged, exercise or section
         named = place == 0
         for title, path, text in zip(*(rest[part::3] for part in range(3)), strict=True):
-            if EXERCISE.match(title):
+            if EXERCISE.match(title) and not path:
                 about = ABOUT.search(text)
                 exercise = about[1] if about else "no path beside its minutes"
             elif path:

@@ -112,7 +112,7 @@ def test_a_repeated_seed_is_trained_and_counted_once(loaded, capsys):
     assert len(lines()) == 1
     out = capsys.readouterr().out
     assert out.count("tiny, seed 0: trained in") == 1
-    assert f"tiny, seed 0: on record; test accuracy {lines()[0]['accuracy']:.2%}" in out
+    assert f"tiny, seed 0: on record; test accuracy {100 * lines()[0]['accuracy']:.2f} %" in out
 
 
 def test_a_recipe_that_changed_is_trained_again(loaded, monkeypatch, capsys):

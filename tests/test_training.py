@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from helpers import models, training
+from helpers.alterations import on_canvas
 from helpers.attacks import pgd_attack
 from helpers.backend import keras, tf
-from helpers.training import RandomAffine, Recipe, train
+from helpers.training import RandomAffine, RandomCanvas, Recipe, train
 
 # tf.data compiles its own functions in any case, and says so
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config")
@@ -65,6 +66,8 @@ RANDOM = np.random.default_rng(0).random((24, 4, 4, 1)).astype(np.float32)
         *(("attack_radius", v) for v in (-1, np.nan, np.inf, True, "2")),
         *(("attack_steps", v) for v in (0, 2.5, True)),
         *(("validation", v) for v in (1, 0.1, None)),
+        *(("attack_norm", v) for v in ("l1", None, 2)),
+        *(("canvas", v) for v in (-1, 56.0, True)),
     ],
 )
 def test_a_recipe_names_the_field_with_a_bad_value(field, value):
@@ -81,6 +84,12 @@ def test_equal_recipes_have_equal_settings_for_a_key():
 def test_the_settings_hold_the_amounts_of_the_augmentation():
     assert Recipe(1, affine=True).settings()["affine"] == training.AFFINE
     assert Recipe(1).settings()["affine"] is None
+
+
+def test_settings_that_came_later_leave_the_keys_of_older_recipes_alone():
+    assert set(Recipe(1).settings()).isdisjoint({"attack_norm", "canvas"})
+    settings = Recipe(1, attack_norm="linf", canvas=56).settings()
+    assert (settings["attack_norm"], settings["canvas"]) == ("linf", 56)
 
 
 # what is trained
@@ -204,6 +213,49 @@ def test_adversarial_training_makes_attacks_harder():
 
     assert accuracies() == (1, 0)
     assert accuracies(attack_radius=1.0) == (1, 1)
+
+
+def test_in_the_maximum_norm_most_attacks_are_hard_and_grow_in_the_first_quarter(
+    eager, monkeypatch
+):
+    """On grey images nothing is clipped, so that the change shows the radius of each image."""
+    seen = []
+
+    def climb(loss, x, radius, steps, norm, start=None):
+        assert (steps, norm) == (3, "linf")
+        assert np.all(np.abs(start - x) <= radius + 1e-6)
+        seen.append(np.ravel(radius))
+        return x
+
+    monkeypatch.setattr(training.attacks, "climb", climb)
+    grey = np.full((4000, 1, 2, 1), 0.5, np.float32)
+    trained(grey, np.zeros(4000, int), batch_size=500, attack_radius=0.3, attack_norm="linf")
+    first, second, *rest = seen
+    assert first.max() <= 0.15 + 1e-6  # of eight steps, two are the first quarter
+    assert 0.25 < second.max() <= 0.3 + 1e-6
+    # the root of a uniform number has the mean 2/3
+    assert np.mean(rest) == pytest.approx(0.2, abs=0.01)
+
+
+def test_every_other_image_is_put_on_a_canvas_as_arrays_are(eager):
+    """Each placed image is one of those that `on_canvas` makes of it."""
+    x = np.random.default_rng(0).random((12, 4, 4, 1)).astype(np.float32)
+    placed = RandomCanvas(6)(x, training=True).numpy()
+    np.testing.assert_array_equal(placed[::2], x[::2])
+    places = [(down / 2, across / 2) for down in range(3) for across in range(3)]
+    possible = np.stack([on_canvas(x, 6, place) for place in places])
+    errors = np.abs(possible - placed).max(axis=(2, 3, 4))[:, 1::2]
+    assert errors.min(axis=0).max() < 1e-6
+    assert len(set(errors.argmin(axis=0))) > 1
+    np.testing.assert_array_equal(RandomCanvas(6)(x), x)
+
+
+def test_a_canvas_is_part_of_a_training(eager):
+    """Only weights of pixels that are ever bright have a gradient."""
+    x = np.zeros((24, 4, 4, 1), np.float32)
+    x[:, 0, 0] = 1
+    assert (trained(x, HALVES)[0] != untrained_kernel()).any(axis=1).sum() == 1
+    assert (trained(x, HALVES, canvas=8)[0] != untrained_kernel()).any(axis=1).sum() > 3
 
 
 def test_training_noise_is_no_part_of_the_trained_network(eager):

@@ -264,7 +264,7 @@ def show_mean_images(means, share):
     means : array of shape (classes, h, w, 1), values in [0, 1]
     share : array of shape (classes,), in [0, 1]
     """
-    titles = [f"{cls}: {part:.1%}" for cls, part in enumerate(share)]
+    titles = [f"{cls}: {session.percent(part, 1)}" for cls, part in enumerate(share)]
     plotting.show(
         plotting.digit_grid(
             means, titles, title="No class is rare; the mean 4 looks like the mean 9"
@@ -560,7 +560,10 @@ def show_surest_mistakes(images, mistakes):
     images : array of shape (n, h, w, 1), values in [0, 1]
     mistakes : DataFrame of n rows with the columns ``answer``, ``truth`` and ``confidence``
     """
-    titles = [f"{m.answer}, not {m.truth}\n{m.confidence:.2%} sure" for m in mistakes.itertuples()]
+    titles = [
+        f"{m.answer}, not {m.truth}\n{session.percent(m.confidence, 2)} sure"
+        for m in mistakes.itertuples()
+    ]
     plotting.show(
         plotting.digit_grid(images, titles, title="Wrong, and sure of it (answer, not label)"),
         "The test digits that the network misreads with the highest confidence, each with the "

@@ -451,7 +451,9 @@ def show_times_wrong(counts):
     ax.bar(range(1, len(counts) + 1), counts)
     ax.set(xlabel="number of reference runs that get the image wrong", ylabel="test images")
     share = sum(counts[:-1]) / max(1, sum(counts))
-    ax.set_title(f"{share:.0%} of the images that some run gets wrong are right in another")
+    ax.set_title(
+        f"{session.percent(share)} of the images that some run gets wrong are right in another"
+    )
     plotting.show(
         figure,
         "Test images by the number of reference runs that get them wrong. Those that are not wrong "

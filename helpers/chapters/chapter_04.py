@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib import ticker
 from scipy import special, stats
 
-from helpers import plotting
+from helpers import plotting, session
 from helpers.exercises import Exercise, not_nan
 
 RNG = np.random.default_rng(0)
@@ -226,7 +226,7 @@ def show_sharpened(cnn, lr, sharpened, power):
     """
     peak = _has_peak(sharpened)
     title = f"LR, to the power {power:g}:\n{'a peak for free' if peak else 'no peak yet'}"
-    as_one = f"CNN: {np.mean(cnn >= 0.99995):.0%} of the m(x)\nprint as 1.0000"
+    as_one = f"CNN: {session.percent(np.mean(cnn >= 0.99995))} of the m(x)\nprint as 1.0000"
     figure = _histograms({as_one: cnn, "LR": lr, title: sharpened})
     plotting.show(
         figure,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from helpers import plotting
+from helpers import plotting, session
 from helpers.exercises import Exercise
 
 push = Exercise(
@@ -262,11 +262,11 @@ def share(yes):
     Examples
     --------
     >>> share(np.arange(100) < 46)
-    '46% (37 to 56)'
+    '46 % (37 to 56)'
     """
     count = stats.binomtest(int(np.sum(yes)), len(yes))
     low, high = count.proportion_ci(method="wilson")
-    return f"{count.statistic:.0%} ({100 * low:.0f} to {100 * high:.0f})"
+    return f"{session.percent(count.statistic)} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def paired(first, second):
@@ -391,11 +391,13 @@ def show_line(t, knn, cnn, k, source, target):
     ax.legend(frameon=False)
     ax.set(xlabel=f"t, share of the way from a real {source} to a real {target}")
     ax.set(ylabel=f"$p_{{{target}}}(x)$")
-    ax.set_title("k-NN climbs in jumps and has no slope between them")
+    votes, answers = (len(np.unique(np.round(p, 6))) for p in (knn, cnn))
+    ax.set_title(f"At {len(t)} points, k-NN gives {votes} different p, the CNN {answers}")
     plotting.show(
         figure,
-        "Two curves from 0 up to nearly 1. The CNN's is a smooth S. That of k-NN is a staircase: "
-        "flat pieces, and jumps of one vote. On a flat piece no small change raises p.",
+        "Two curves of p along the line. That of k-NN is a staircase of flat pieces and jumps, "
+        "because votes are whole numbers; on a flat piece no small change raises p. The CNN's has "
+        "no such pieces.",
     )
 
 
@@ -443,12 +445,13 @@ def show_search_time(sizes, knn, cnn):
     ax.set(xlabel="training images in the index", ylabel="milliseconds for 100 noise images")
     ax.set_ylim(0)
     ax.xaxis.set_major_formatter("{x:,.0f}")
-    ax.set_title("The search pays for every training image, the CNN for none")
+    images, time = sizes[-1] / sizes[0], knn[-1] / knn[0]
+    ax.set_title(f"{images:g} times the images: the search takes {time:.1f} times as long")
     ax.legend(frameon=False)
     plotting.show(
         figure,
-        "Time against the number of training images. The search rises with them; a step of the CNN "
-        "is a flat line. More data makes k-NN slower.",
+        "Time against the number of training images: a curve with dots for the search, and a flat "
+        "line for a step of the CNN, which does not depend on them.",
     )
 
 
@@ -475,10 +478,8 @@ def show_side_by_side(groups):
     figure = plotting.digit_table(np.stack(images), labels, columns, title, captions=captions)
     plotting.show(
         figure,
-        "Ten real digits and ten noise images, what k-NN and the CNN made of each, and p. From "
-        "digits, k-NN alone leaves the old one in black and white, with the fallback it lays a "
-        "gray target over it, and the CNN cuts and adds strokes. From noise, k-NN's images stay "
-        "noise, some of them bleached, and the CNN draws strokes into it.",
+        "Starts, one for each target, and below them what each classifier made of them, with its "
+        f"own p. From top to bottom: {', '.join(labels)}.",
     )
 
 
@@ -495,8 +496,7 @@ def show_makers(runs, sources, places):
         Which images to show.
     """
     targets = next(iter(runs.values())).targets
-    title = "Soft votes and the robust CNN draw the target"
-    title += "; soft votes keep a gray shadow of the source"
+    title = "In which rows has the source become its target?"
     figure = plotting.digit_table(
         np.stack([run.images[places] for run in runs.values()]),
         list(runs),
@@ -505,8 +505,7 @@ def show_makers(runs, sources, places):
     )
     plotting.show(
         figure,
-        "Rows of ten images, made from real digits. Hard votes: two digits, in gray. Soft votes: a "
-        "bright target, often with a gray shadow of the source. CNN: scribbles over the source. "
-        "Robust CNN: the target in bold strokes, now and then with faint smudges.",
+        "Rows of images made from the same real digits, each to become another one. Each row has "
+        "the name of its maker on the left, each column both digits above it.",
         name="06_four_makers",
     )

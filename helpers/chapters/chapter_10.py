@@ -180,42 +180,41 @@ def _between(scores, share):
 # --- training
 
 
-class EpochBar(keras.callbacks.Callback):
-    """A bar over the epochs of a training, where a person watches.
+def fit(model, x, y, what, **settings):
+    """Train a compiled model, with a bar over its epochs where a person watches.
 
     Parameters
     ----------
+    model : keras.Model, compiled
+    x : array of shape (n, features)
+    y : array of shape (n,)
     what : str
-        What is trained.
+        What is trained, for the bar.
+    **settings
+        As ``model.fit`` takes them, with ``epochs``.
+
+    Returns
+    -------
+    dict of str to list of float
+        The history: ``loss`` of each epoch, and what else was measured.
 
     Examples
     --------
-    >>> EpochBar("network").what
-    'network'
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile("adam", loss="mse")
+    >>> list(fit(model, np.zeros((4, 1)), np.ones(4), "network", epochs=2))
+    ['loss']
     """
-
-    def __init__(self, what):
-        super().__init__()
-        self.what = what
-
-    def on_train_begin(self, logs=None):
-        """Open the bar."""
-        self.bar = session.progress_bar(self.params["epochs"], self.what)
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Count an epoch."""
-        self.bar.update()
-
-    def on_train_end(self, logs=None):
-        """Close the bar."""
-        self.bar.close()
+    with session.progress_bar(settings["epochs"], what) as bar:
+        count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
+        return model.fit(x, y, verbose=0, callbacks=[count], **settings).history
 
 
 # --- figures
 
 PRICE = "median price (100,000 $)"
 
-# RMSE on one fixed split: Gorishniy and others, 2021 (MLP, FT-Transformer), 2022, 2024 and 2025
+# RMSE on one fixed split, as quoted from the papers by Gorishniy and others, 2021 to 2025
 PUBLISHED = {
     "MLP": 0.499,
     "FT-Transformer": 0.459,
@@ -257,16 +256,12 @@ def show_map(homes, x, values, title, label=PRICE, centre=None, name=None):
     ax.set(xlabel="longitude (degrees)", ylabel="latitude (degrees)")
     ax.set_aspect(1 / np.cos(np.deg2rad(36)))  # a degree of longitude is shorter there
     _head(figure, homes, title)
-    what = "price" if centre is None else "error"
+    what, how = "price", "The brighter a dot, the dearer: the brightest are drawn last"
+    if centre is not None:
+        what, how = "error", "Red is priced too low, blue too high, and pale is nearly right"
     plotting.show(
         figure,
-        f"A map of California made of dots, one for each district, coloured by {what}. "
-        + (
-            "The dearest lie in two bands along the coast, the cheapest inland."
-            if centre is None
-            else "Districts priced too low and too high lie side by side nearly everywhere; "
-            "the largest errors lie where prices are highest, near the coast."
-        ),
+        f"A map of California made of dots, one for each district, coloured by {what}. {how}.",
         name=name,
     )
 
@@ -289,13 +284,15 @@ def show_distributions(homes, x, y):
             values[values <= max(most, values.max() * last)], bins=40, color=plotting.COLOURS[last]
         )
         ax.set(xlabel=PRICE if last else label, yticks=[])
+        ax.locator_params(axis="x", nbins=5)  # the numbers of neighbouring panels must not touch
     axes[1, 0].set_ylabel("number of districts")
-    _head(figure, homes, "Eight columns and the price: the last bar of the price is a pile")
+    capped = session.percent(np.mean(y == y.max()), 1)
+    _head(figure, homes, f"Eight columns, and the price: {capped} share the largest one")
+    piled = [label for label, v in columns.items() if np.mean(v == v.max()) > 0.01]
     plotting.show(
         figure,
-        "Nine histograms. Incomes, rooms, bedrooms, population and occupancy have long tails to "
-        "the right, latitude and longitude two humps. The ages and the prices end in a pile at "
-        "their largest value.",
+        "Nine histograms, one for each column and one for the price; the few values far to the "
+        f"right are cut off. With a pile at the largest value: {', '.join(piled) or 'none'}.",
     )
 
 
@@ -313,11 +310,13 @@ def show_curves(homes, history):
     series = {"training": history["loss"], "validation": history["val_loss"]}
     plotting.lines(ax, epochs, series, "epoch", "MSE (log scale)", "", label_at_end=False)
     ax.set_yscale("log")
-    _head(figure, homes, "Most is learned early, then the two curves part")
+    best = 1 + int(np.argmin(history["val_loss"]))
+    _head(figure, homes, f"The validation loss is lowest in epoch {best} of {len(epochs)}")
+    side = "above" if history["val_loss"][-1] > history["loss"][-1] else "below"
     plotting.show(
         figure,
-        "Training and validation loss over the epochs. Both fall steeply at first; later the "
-        "training loss goes on falling slowly, while the validation loss jumps about above it.",
+        "Training and validation loss over the epochs, on a logarithmic scale. At the end the "
+        f"validation loss lies {side} the training loss.",
     )
 
 
@@ -349,8 +348,7 @@ def show_ranking(ours, published):
     plotting.show(
         figure,
         "A ranking of models by their error, ours as one dot for each split, published ones as a "
-        "ring. The network with eight plain columns stands high up, among plain networks; the same "
-        "network with other inputs stands at the bottom, beside boosted trees with these inputs.",
+        f"ring, from the largest at the top to the least at the bottom: {'; '.join(order)}.",
         name="10_ranking",
     )
 
@@ -363,7 +361,7 @@ def show_errors(homes, y, predicted):
     homes : Dataset
     y, predicted : arrays of shape (n,)
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 4.6))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.4))
     style = {"s": 5, "alpha": 0.35, "linewidths": 0, "color": plotting.COLOURS[0]}
     left.scatter(y, predicted, **style)
     left.axline((0, 0), slope=1, color="black", linewidth=1)
@@ -371,13 +369,22 @@ def show_errors(homes, y, predicted):
     right.scatter(predicted, y - predicted, **style)
     right.axhline(0, color="black", linewidth=1)
     right.set(xlabel=f"predicted {PRICE}", ylabel="true − predicted", title="residuals")
-    _head(figure, homes, "The fan opens towards dear districts, and the cap draws a line")
+    cheap, dear = (np.std((y - predicted)[part]) for part in _ends(predicted))
+    title = f"Residuals spread by {cheap:.2f} in the cheapest fifth of the predictions"
+    _head(figure, homes, f"{title}, by {dear:.2f} in the dearest")
+    opens = "opens" if dear > cheap else "closes"
     plotting.show(
         figure,
-        "Left, predicted against true prices: a cloud along the diagonal that widens to the "
-        "right, with a column of dots at the cap. Right, residuals: a fan that opens with the "
-        "prediction, cut off above by a slanting line, which is the cap.",
+        "Left, predicted against true prices, with a black diagonal where both are equal. Right, "
+        f"residuals against predictions: a fan that {opens} towards dear districts. The cap of the "
+        "prices is a column of dots on the left and a slanting upper edge on the right.",
     )
+
+
+def _ends(values):
+    """Which rows are in the lowest, and which in the highest fifth."""
+    low, high = np.quantile(values, [0.2, 0.8])
+    return values <= low, values >= high
 
 
 def show_coverage(homes, coverage, wanted):
@@ -402,12 +409,14 @@ def show_coverage(homes, coverage, wanted):
     )
     ax.axhline(wanted, color="black", linewidth=1, linestyle="--")
     ax.set(xticks=range(1, 6), ylim=(min(0.5, *map(min, coverage.values())), 1.01))
-    _head(figure, homes, "Right on average is not right for everybody")
+    last = [session.percent(held[-1]) for held in coverage.values()]
+    title = f"Asked for {session.percent(wanted)}, held in the dearest fifth: {' and '.join(last)}"
+    _head(figure, homes, title)
+    kinds = sorted(coverage, key=lambda kind: coverage[kind][-1])
     plotting.show(
         figure,
-        "Coverage of two kinds of intervals by fifth of the true price; a dashed line marks the "
-        "share that was asked for. Intervals of one width hold too many of the cheapest and far "
-        "too few of the dearest; conformalised quantiles fall less.",
+        "Coverage of intervals by fifth of the true price; a dashed line marks the share that was "
+        f"asked for. From the lowest to the highest in the dearest fifth: {', '.join(kinds)}.",
     )
 
 
@@ -425,6 +434,7 @@ def show_walks(homes, results, believed):
     """
     figure, ax = plt.subplots(figsize=(7.6, 4.6))
     markers = "ovsD^"
+    ways = sorted(results, key=lambda way: np.median(results[way][0]))
     for place, (way, (distance, price)) in enumerate(results.items()):
         style = {
             "color": plotting.COLOURS[place],
@@ -440,10 +450,9 @@ def show_walks(homes, results, believed):
     _head(figure, homes, "Walked until the network believes the dashed line: who else does?")
     plotting.show(
         figure,
-        "Invented districts by their distance to the nearest real one and the price that a second "
-        "model gives them; a dashed line marks what the network believes. Free walks "
-        "end further from all real districts than dear real ones lie, and below the dashed line; "
-        "those that must stay near stand in a column at their limit.",
+        "Districts by their distance to the nearest real one and the price that a second model "
+        "gives them; a dashed line marks what the network believes of the walks. From the nearest "
+        f"to the furthest: {', '.join(ways)}.",
         name="10_walks",
     )
 

@@ -92,7 +92,7 @@ def inversion(dataset):
     peak = matrix_flops()
     yield (
         f"  bound: {flops / 1e6:.1f} MFLOP for an image-step; a matrix product reaches "
-        f"{peak / 1e9:.0f} GFLOP/s here, invert {batch * flops / peak:.0%} of it"
+        f"{peak / 1e9:.0f} GFLOP/s here, invert {100 * batch * flops / peak:.0f} % of it"
     )
 
 

@@ -8,7 +8,7 @@ import pkgutil
 
 import numpy as np
 
-from helpers import records
+from helpers import records, session
 from helpers.course import notebooks
 
 
@@ -111,7 +111,9 @@ def train(network, dataset, seed, ship=False):
     recorded = records.training(dataset.profile, network.name, seed, recipe, dataset=dataset.name)
     if recorded and not ship:
         accuracy = recorded["accuracy"]
-        print(f"{network.name}, seed {seed}: on record; test accuracy {accuracy:.2%}")
+        print(
+            f"{network.name}, seed {seed}: on record; test accuracy {session.percent(accuracy, 2)}"
+        )
         return
     model = models.load_or_train(network, dataset, seed)
     try:

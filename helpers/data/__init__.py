@@ -10,6 +10,7 @@ import os
 import pkgutil
 import shutil
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -224,8 +225,6 @@ def _climb(name):
         print(note)
     if found.rung:
         return found.rung, found.arrays
-    if describe(name).url is None:
-        return None, None
     rung = "the official source"
     try:
         return rung, _download(name)
@@ -308,7 +307,7 @@ def why_unreachable(name):
     Returns
     -------
     str or None
-        A whole sentence, after at most five seconds; at once if there is no such source.
+        A whole sentence, after at most five seconds.
 
     Raises
     ------
@@ -320,10 +319,7 @@ def why_unreachable(name):
     >>> why_unreachable("mnist")  # doctest: +SKIP
     'storage.googleapis.com cannot be reached: Name or service not known.'
     """
-    source = describe(name)
-    if source.url is None:
-        return f"{source.title} has no official source on the network."
-    return official.why_unreachable(source.url)
+    return official.why_unreachable(describe(name).url)
 
 
 def _download(name):
@@ -399,12 +395,12 @@ def _announce_lite(source):
     sample, numbers = "THE SMALL SAMPLE", f"{small:,} training {source.examples}, not of {full:,}"
     if source.stand_in:
         sample, numbers = "A STAND-IN", "made-up data of the same form, not of the real data"
+    remedy = f"For the full data: {source.remedy}; then restart the kernel."
     print(
         f"{line}\n"
         f"{source.title.upper()} WAS NOT FOUND: THIS SESSION USES {sample} (lite profile)\n"
         f"Every cell runs, but the numbers are those of {numbers}.\n"
-        f"For the full data: {source.remedy.removesuffix(source.file).rstrip()}\n"
-        f"{source.file}; then restart the kernel.\n"
+        f"{textwrap.fill(remedy, len(line), break_on_hyphens=False)}\n"
         f"{line}"
     )
 

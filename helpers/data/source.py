@@ -59,13 +59,13 @@ class Source:
         ``read(folder)`` returns the four arrays of the full profile from a shared folder. Images
         are uint8 from 0 to 255, tables and targets float32, labels uint8. It raises
         FileNotFoundError with the file's name, as ``open`` does, or NotUsable.
-    url : str or None
-        Where the official library fetches it; None if there is no such library.
+    url : str
+        Where the official library fetches it.
     download : int
         Bytes of that download.
-    fetch : callable or None
+    fetch : callable
         ``fetch(folder)`` returns the same arrays through the official library, which keeps its
-        own files in `folder`. It is called in a process of its own. None where `url` is.
+        own files in `folder`. It is called in a process of its own.
     library, library_folder : str and callable, or None
         Which library may have kept the dataset for another course, and where: the files in
         ``library_folder()`` are laid out as in a shared folder.
@@ -81,9 +81,9 @@ class Source:
     sha256: dict[str, str]
     file: str
     read: Callable[[Path], dict]
-    url: str | None = None
-    download: int = 0
-    fetch: Callable[[Path], dict] | None = None
+    url: str
+    download: int
+    fetch: Callable[[Path], dict]
     library: str | None = None
     library_folder: Callable[[], Path] | None = None
     class_names: tuple[str, ...] | None = None
@@ -93,8 +93,7 @@ class Source:
     @property
     def remedy(self):
         """What to do on a computer without the full data: the rest of a sentence."""
-        network = "connect to the network, or " if self.url else ""
-        return f"{network}set COURSE_DATA to a folder with {self.file}"
+        return f"connect to the network, or set COURSE_DATA to a folder with {self.file}"
 
     @property
     def size(self):
