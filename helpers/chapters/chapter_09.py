@@ -161,7 +161,7 @@ NETWORKS |= {
         Recipe(epochs=epochs, learning_rate=3e-3, warmup_steps=200, validation=False),
         "fashion_mnist",
     )
-    for name, epochs in (("strong_short", 7), ("strong", 16))
+    for name, epochs in (("strong_short", 7), ("strong", 30))
 }
 NETWORKS["robust"] = Network(
     "robust",
