@@ -791,3 +791,35 @@ def show_recipes(wrong, gains):
         "apart from no gain.",
         name="01_recipes",
     )
+
+
+def show_own_digits(pictures, digits, p):
+    """Show pictures from outside, what became of them, and what a network answers.
+
+    Parameters
+    ----------
+    pictures : dict of str to array of shape (h, w) or (h, w, 3 or 4)
+        By the name of the file.
+    digits : array of shape (n, h, w, 1), values in [0, 1]
+    p : array of shape (n, classes), probabilities
+    """
+    size = (1.6 * len(pictures) + 0.9, 4)
+    figure, axes = plt.subplots(2, len(pictures), figsize=size, squeeze=False)
+    above, below = axes
+    for ax, (name, picture) in zip(above, pictures.items(), strict=True):
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        ax.set_title(name.replace("_", "\n", 1), fontsize=10, loc="center")
+    for ax, digit, row in zip(below, digits, p, strict=True):
+        ax.imshow(digit[..., 0], cmap="gray", vmin=0, vmax=1)
+        ax.set_xlabel(f"→ {row.argmax()}\np = {row.max():.2f}")
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+    above[0].set_ylabel("picture")
+    below[0].set_ylabel("as in MNIST")
+    plotting.show(
+        figure,
+        "Pictures of digits, and below each the same digit in the form of MNIST: bright ink on "
+        "black, in the middle of a small square. Under it the network's answer and its "
+        "probability.",
+    )

@@ -5,7 +5,7 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 
-from helpers import models, plotting
+from helpers import models, plotting, session
 from helpers.exercises import Exercise
 from helpers.training import Recipe
 
@@ -259,11 +259,11 @@ def show_training(history):
     for ax, what in zip(axes, ("loss", "accuracy"), strict=True):
         series = {"training": history[what], "held out": history[f"val_{what}"]}
         plotting.lines(ax, epochs, series, "epoch", what, "", label_at_end=False)
-    figure.suptitle("A training on centred digits: nothing looks wrong", x=0.01, ha="left")
+    figure.suptitle("Loss and accuracy after each epoch", x=0.01, ha="left")
     plotting.show(
         figure,
-        "Loss and accuracy over the epochs, on training and on held-out images. The losses fall "
-        "and the accuracies rise, steeply at first, and the two curves stay close together.",
+        "Two panels, loss and accuracy over the epochs. In each a curve for the training images and "
+        "one for the held-out images.",
     )
 
 
@@ -280,9 +280,9 @@ def show_confusions(counts):
         plotting.confusion(ax, table, name)
     plotting.show(
         figure,
-        "Two confusion matrices of the plain network. On centred digits nearly all counts lie on "
-        "the diagonal. On canvas digits they are spread over the whole table, and some columns are "
-        "much fuller than others.",
+        f"A confusion matrix for {' and one for '.join(counts)}: true classes in rows, the "
+        "network's answers in columns. The diagonal counts the right answers, the colours the "
+        "wrong ones.",
         name="08_confusions",
     )
 
@@ -335,9 +335,8 @@ def show_surfaces(surfaces, sizes, places):
     figure.suptitle("Accuracy over size and place, in percent", x=0.01, ha="left")
     plotting.show(
         figure,
-        "Two tables of accuracies, size of the digits in rows, way to the corner in columns. "
-        "The plain network is right in the upper row, and falls fast downwards and to the right. "
-        "The network of the cure is right nearly everywhere but in the last corner.",
+        f"A table of accuracies for {' and one for '.join(surfaces)}: size of the digits in rows, "
+        "way to the corner in columns. The darker a cell, the fewer digits are read.",
         name="08_surfaces",
     )
 
@@ -359,9 +358,8 @@ def show_reliability(tables):
     figure.suptitle("On the dashed line a model keeps its word", x=0.01, ha="left")
     plotting.show(
         figure,
-        "Accuracy against confidence. For centred digits the curve of the plain network lies "
-        "near the dashed diagonal, and so does that of the cured one on canvas digits. The plain "
-        "network on canvas digits lies far below: where it is sure, it is mostly wrong.",
+        "Accuracy against mean confidence, a curve for each set of images, and a dashed diagonal "
+        "where the two are equal. Below the diagonal a network is surer than it is right.",
     )
 
 
@@ -434,7 +432,7 @@ def show_steps(steps):
 
 
 def accuracy_table(table):
-    """Format a table of accuracies: whole percents, the higher the greener.
+    """Format a table of accuracies: whole percents, the higher the brighter.
 
     Parameters
     ----------
@@ -444,7 +442,7 @@ def accuracy_table(table):
     -------
     pandas Styler
     """
-    style = table.style.format("{:.0%}", na_rep="–")
+    style = table.style.format(session.percent, na_rep="–")
     return style.background_gradient(cmap="viridis", vmin=0, vmax=1, axis=None)
 
 
