@@ -423,3 +423,11 @@ def test_pretrained_networks_stay_small():
     assert len(sizes) >= 14
     assert max(sizes) < 5e6
     assert sum(sizes) < 20e6
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=map("-".join, NETWORKS))
+def test_a_network_that_is_asked_is_not_in_training(network):
+    """Keras's random layers are at work wherever nobody says ``training=False``."""
+    model = network.build(models.DIGIT, 10)
+    images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+    np.testing.assert_array_equal(model(images), model(images, training=False))

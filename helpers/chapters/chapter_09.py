@@ -54,7 +54,25 @@ def build_regularised(shape=DIGIT, classes=10, *, augmented=False):
     x = layers.Flatten()(x)
     x = layers.Dense(128, activation="relu")(x)
     x = layers.Dropout(0.5)(x)
-    return keras.Model(inputs, layers.Dense(classes, activation="softmax")(x))
+    return Steady(inputs, layers.Dense(classes, activation="softmax")(x))
+
+
+class Steady(keras.Model):
+    """A network whose random layers rest unless it is told that it is in training.
+
+    In Keras 3 `RandomRotation` and its relatives have ``training=True`` as their default. A model
+    that is called without that argument, as in ``model(images)``, would change its test images.
+
+    Examples
+    --------
+    >>> network, image = build_regularised(augmented=True), np.ones((1, 28, 28, 1))
+    >>> bool(np.all(network(image) == network(image)))
+    True
+    """
+
+    def call(self, inputs, training=False, mask=None):
+        """Return the probabilities (n, classes) of images (n, h, w, c)."""
+        return super().call(inputs, training=training, mask=mask)
 
 
 class TwoViews(layers.Layer):
