@@ -262,8 +262,8 @@ def show_training(history):
     figure.suptitle("Loss and accuracy after each epoch", x=0.01, ha="left")
     plotting.show(
         figure,
-        "Two panels, loss and accuracy over the epochs. In each a curve for the training images and "
-        "one for the held-out images.",
+        "Two panels, loss and accuracy over the epochs, each with a curve for the training images "
+        "and one for the held-out images.",
     )
 
 
