@@ -95,7 +95,7 @@ def shrink(picture, side=28):
 place = Exercise(
     "08-1",
     points=2,
-    lesson="At half its size a digit has a quarter of its ink, at a place new to a network.",
+    lesson="At half its size a digit has a quarter of its ink.",
     hint=(
         "A black canvas first, the image into one slice of it; shrink the canvas, not the image.",
         "With k = size // h, canvas.reshape(h, k, h, k) puts each block of k x k on axes 1 and 3.",
@@ -151,7 +151,7 @@ def _shrunk_first(image, size, top, left):
 suspect = Exercise(
     "08-2",
     points=2,
-    lesson="An attack that does worse than a weaker one was not run to its end.",
+    lesson="An attack that does worse than a weaker one was not run well.",
     hint=(
         "In an honest row no number is larger than one to its left, chance aside.",
         "What is the smallest number so far? np.minimum.accumulate knows, along axis 1.",
@@ -208,7 +208,7 @@ def _one_verdict(table, tol):
 together = Exercise(
     "08-3",
     points=1,
-    lesson="Together, attacks leave fewer images right than the best of them alone.",
+    lesson="Together, attacks leave as many images right as the best of them alone, or fewer.",
     hint=(
         "An image withstands all attacks if it withstands each one. Ask image by image.",
         "One axis holds the attacks, the other the images: which one is all() for?",
