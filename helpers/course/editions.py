@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import re
 
 from helpers.course import notebooks
@@ -62,6 +63,32 @@ def add_progress(notebook):
         new_markdown_cell(PROGRESS_TEXT, id="my-progress", metadata=tags),
         new_code_cell(PROGRESS_CODE, id="my-progress-table", metadata=tags),
     ]
+
+
+def stamp(notebook, name, version):
+    """Write into the metadata of a copy which notebook it is, and of which version, in place.
+
+    Parameters
+    ----------
+    notebook : notebook node of a copy
+    name : str
+        Its file name without the suffix, which students may change.
+    version : str
+        Of the course; what follows it, after a ``+``, is another one where a cell is.
+
+    Examples
+    --------
+    >>> from nbformat.v4 import new_notebook
+    >>> book = new_notebook()
+    >>> stamp(book, "05_cnn_inversion", "1.2.0")
+    >>> book.metadata["course"]
+    {'id': '05_cnn_inversion', 'version': '1.2.0+...'}
+    """
+    import nbformat
+
+    digest = hashlib.sha256(nbformat.writes(notebook).encode()).hexdigest()[:8]
+    known = notebook.metadata.get("course", {})
+    notebook.metadata["course"] = {**known, "id": name, "version": f"{version}+{digest}"}
 
 
 def presenters_copy(notebook):
