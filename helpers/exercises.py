@@ -153,7 +153,7 @@ class Exercise:
         self._drawn = None, ()
         _EXERCISES[name] = self
 
-    def case(self, label, *arguments, view=None, hidden=False):
+    def case(self, label, *arguments, view=None):
         """Add a case: each is tried, in this order, on copies of the arguments.
 
         Parameters
@@ -166,19 +166,28 @@ class Exercise:
             Called with the function and the arguments, it returns what is compared; for answers
             that may differ, in their order for example. Without it, the function's result is.
         """
-        if not hidden:
-            self.cases.append(Case(label, arguments, view))
+        self.cases.append(Case(label, arguments, view))
 
-    def hidden(self, label, view=None):
+    def hidden(self, label, view=None, **settings):
         """Take a function that draws the cases of a grader: ``draw(rng)`` returns the arguments.
 
         It varies what the cases vary, and draws nothing for which two answers could be right. A
-        grader calls it `DRAWS` times, with a seed that nobody else knows; an exercise may have
-        more than one.
+        grader calls it `DRAWS` times, with a seed that nobody else knows. What a wrong answer may
+        meet by chance only, such as an empty row, gets a generator of its own, or the same one
+        with other settings.
+
+        Parameters
+        ----------
+        label : str
+            Stands in the message: it fits everything that is drawn.
+        view : callable, optional
+            As in `case`.
+        **settings
+            Of the function.
         """
 
         def decorate(function):
-            self._generators.append((label, function, view))
+            self._generators.append((label, functools.partial(function, **settings), view))
             return function
 
         return decorate

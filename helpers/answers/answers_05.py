@@ -8,13 +8,13 @@ from helpers.chapters.chapter_05 import (
     ask,
     asked,
     climb,
-    has_no_nan,
     in_range,
     is_alone,
     is_bare,
     is_counted,
     is_image,
     is_one,
+    no_nan,
     slope,
     stays,
     step,
@@ -101,12 +101,12 @@ def _image_by_image(x, g, rate):
     return np.minimum(np.maximum(moved, 0), 1)
 
 
-def _length(g, axis=(1, 2, 3), keepdims=True):
+def _image_length(g, axis=(1, 2, 3), keepdims=True):
     return np.sqrt((g**2).sum(axis=axis, keepdims=keepdims))
 
 
 @step.mistake(in_range, highest=np.inf)
-@step.mistake(has_no_nan, tiny=0)
+@step.mistake(no_nan, tiny=0)
 @step.mistake("One image's step changes with the other: each needs its own length.", axis=None)
 @step.mistake("This climbs the loss: a step goes against the gradient.", sign=1)
 @step.mistake(ALL_AXES, axis=0)
@@ -122,10 +122,10 @@ def _length(g, axis=(1, 2, 3), keepdims=True):
 @step.mistake(ROOT, of=lambda g, axis, keepdims: np.abs(g).sum(axis=axis, keepdims=keepdims))
 @step.mistake(ROOT, of=lambda g, axis, keepdims: np.abs(g).max(axis=axis, keepdims=keepdims))
 @step.mistake(ROOT, of=lambda g, axis, keepdims: g.std(axis=axis, keepdims=keepdims))
-@step.mistake(ROOT, of=lambda g, *_, **__: _length(g) / 28)  # the mean of the squares
+@step.mistake(ROOT, of=lambda g, *_, **__: _image_length(g) / 28)  # the mean of the squares
 @step.mistake(SHORT, tiny=1e-2)
 @step.mistake(SHORT, tiny=1e-3)
-@step.mistake(SHORT, of=lambda g, *_, **__: np.maximum(_length(g), 1))
+@step.mistake(SHORT, of=lambda g, *_, **__: np.maximum(_image_length(g), 1))
 @step.mistake("Return the image after the step, not the step alone.", start=0, highest=np.inf)
 @step.mistake(
     "Return the image after the step, not the step alone.", start=0, sign=1, highest=np.inf
@@ -142,7 +142,7 @@ def _step(
     highest=1,
     fixed=None,
     start=1,
-    of=_length,
+    of=_image_length,
 ):
     length = of(g, axis=axis, keepdims=keepdims) + tiny
     moved = start * x + sign * (fixed or rate) * g / length**power

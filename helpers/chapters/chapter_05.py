@@ -105,7 +105,7 @@ def _draw_step(rng):
 in_range = step.rule("A pixel left the range from 0 to 1: clip after the step.")(
     lambda image: not (image.min() < 0 or image.max() > 1)
 )
-has_no_nan = step.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
+no_nan = step.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
 
 
 ask = Exercise(
