@@ -33,12 +33,12 @@ def area(radius):
     ### END SOLUTION'''
 
 
-def answer(source=SOLUTION, exercise="01-1", grade_id="01-1"):
+def answer(source=SOLUTION, exercise="01-1", grade_id="01-1", points=1):
     return new_code_cell(
         source,
         metadata={
             "course": {"exercise": exercise, "minutes": 5, "points": 1},
-            "nbgrader": {"solution": True, "grade_id": grade_id},
+            "nbgrader": {"solution": True, "grade_id": grade_id, "grade": True, "points": points},
             "jupyter": {"source_hidden": True},
             "tags": ["must", "nbval-ignore-output"],
         },
@@ -252,6 +252,7 @@ BARE = "### BEGIN SOLUTION\nx = 1\n### END SOLUTION"
         (answer(""), "first line"),
         (answer(exercise="01-2"), "course.exercise"),
         (answer(grade_id="01-2"), "nbgrader.grade_id"),
+        (answer(points=2), "metadata nbgrader.points must be 1, not 2"),
         (new_code_cell(SOLUTION), "course.exercise"),
         (new_code_cell("# ANSWER 01-1\ndef area(r):\n    return 3.14 * r**2"), "course.exercise"),
         (new_code_cell(BARE), "first line must be like '# ANSWER 05-2', not '### BEGIN SOLUTION'"),
@@ -698,6 +699,26 @@ def test_a_solution_that_is_left_in_is_found(students, tmp_path):
         "data/cached.pyc",
         "notebooks/mine.ipynb",
     }
+
+
+def test_nbgrader_takes_the_same_solutions_out_and_sees_the_points():
+    """By its own code, where it is installed: ``pip install -e ".[nbgrader]"``."""
+    pytest.importorskip("nbgrader")
+    from nbgrader import preprocessors, utils
+    from nbgrader.nbgraderformat.v3 import MetadataValidatorV3
+
+    for path in REAL:
+        book, copy = notebooks.read(path), editions.students_copy(notebooks.read(path), path.name)
+        for edition in (book, copy):
+            MetadataValidatorV3().validate_nb(edition)
+            points = [utils.determine_grade(c)[1] for c in edition.cells if utils.is_grade(c)]
+            answers = [cell for cell in edition.cells if editions.is_answer(cell)]
+            assert points == [cell.metadata["course"]["points"] for cell in answers]
+        cleared, _ = preprocessors.ClearSolutions(code_stub={"python": editions.STUB}).preprocess(
+            book, {}
+        )
+        theirs = {cell.id: cell.source for cell in cleared.cells}
+        assert all(theirs[cell.id] == cell.source for cell in copy.cells)
 
 
 def test_an_untouched_copy_runs_to_its_end(students, tmp_path):

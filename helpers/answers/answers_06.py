@@ -95,7 +95,7 @@ def _their_distances(distances, labels, target, k):
 
 
 @follow.mistake(PLACES)
-def _yes_or_no(distances, labels, target, k):
+def _which_fit(distances, labels, target, k):
     return labels == target
 
 

@@ -153,11 +153,18 @@ def stub(cell, where):
         raise notebooks.UsageError(
             f"{where}: the first line must be like '# ANSWER 05-2', not {lines[0]!r}"
         )
-    for key, kind in (("course", "exercise"), ("nbgrader", "grade_id")):
+    points = cell.metadata.get("course", {}).get("points")
+    for key, kind, expected in (
+        ("course", "exercise", exercise[1]),
+        ("nbgrader", "grade_id", exercise[1]),
+        # its gradebook sees the points of cells to grade
+        ("nbgrader", "grade", True),
+        ("nbgrader", "points", points),
+    ):
         found = cell.metadata.get(key, {}).get(kind)
-        if found != exercise[1]:
+        if found != expected:
             raise notebooks.UsageError(
-                f"{where}: metadata {key}.{kind} must be {exercise[1]!r}, not {found!r}"
+                f"{where}: metadata {key}.{kind} must be {expected!r}, not {found!r}"
             )
     marked = [place for place, line in enumerate(lines) if MARKER.search(line)]
     if [lines[place].strip() for place in marked] != [BEGIN, END]:
