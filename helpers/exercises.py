@@ -137,7 +137,7 @@ class Exercise:
     ✗ 99-1, a larger number: gave 25, expected 10.
       That is the square.
     >>> grade_answer("99-1", lambda x: 2 * x)
-    Grade(state='right', message='✓ 99-1: right. Twice is twice.', points=1)
+    Grade(state='right', message='✓ 99-1: right. Twice is twice.', points=1, share=1.0)
     """
 
     def __init__(self, name, *, points, lesson, hint, tolerance=1e-4):

@@ -64,6 +64,8 @@ def course(tmp_path, monkeypatch):
         "helpers/__pycache__/models.pyc",
         "helpers/course/run.py",
         "helpers/answers/answers_01.py",
+        "helpers/chapters/chapter_01.py",
+        "helpers/chapters/chapter_07.py",
         *release.READMES.values(),
         "data/samples/mnist.npz",
         "data/pretrained/mnist-cnn.json",
@@ -120,6 +122,8 @@ def content(folder):
 def test_a_copy_holds_what_students_need_and_nothing_else(copy):
     assert set(content(copy)) == {
         "helpers/models.py",
+        "helpers/chapters/chapter_01.py",
+        "helpers/chapters/chapter_07.py",
         "helpers/course/run.py",
         *release.READMES.values(),
         "data/samples/mnist.npz",
@@ -277,6 +281,8 @@ def test_a_solution_in_a_cell_of_text_does_not_leak(course, tmp_path):
 )
 def test_a_copy_holds_the_notebooks_that_were_chosen(course, tmp_path, wanted, found):
     main(["release", *wanted, "--to", str(tmp_path / "copy")])
+    rooms = {path.name for path in (tmp_path / "copy" / "helpers" / "chapters").iterdir()}
+    assert rooms == {f"chapter_{Path(name).name[:2]}.py" for name in found}
     folder = tmp_path / "copy" / "notebooks"
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} == found
 

@@ -126,7 +126,7 @@ def release(target, paths=None, edition="students", with_data=False):
     datasets = _full_data(books) if with_data else {}
     readme = (ROOT / READMES[edition]).read_text(encoding="utf-8")
     texts = {"README.md": readme.replace("{data}", _about(datasets))}
-    without, outcomes = (), {}
+    without, outcomes = set(), {}
     if edition == "presenter":
         copies = {path: editions.presenters_copy(book) for path, book in books.items()}
         for path, book in books.items():
@@ -136,7 +136,7 @@ def release(target, paths=None, edition="students", with_data=False):
         for path, book in copies.items():
             if path.parent == notebooks.FOLDER:  # the core notebooks are classes, with points
                 editions.add_progress(book)
-        without, outcomes = (ANSWERS,), _outcomes(books)
+        without, outcomes = {ANSWERS, *_other_rooms(books)}, _outcomes(books)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     for path, book in copies.items():
         editions.stamp(book, path.stem, version["project"]["version"])
@@ -145,7 +145,7 @@ def release(target, paths=None, edition="students", with_data=False):
     try:
         for name in CONTENTS:
             for path in _files(ROOT, ROOT / name):
-                if any(path.is_relative_to(folder) for folder in without):
+                if without & {path, *path.parents}:
                     continue
                 new = temporary / path
                 new.parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +163,13 @@ def release(target, paths=None, edition="students", with_data=False):
         _replace(target, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _other_rooms(books):
+    """Return the rooms of notebooks that stay at home: 03 tests pairs as an exercise of 02 does."""
+    own = {f"chapter_{path.name[:2]}.py" for path in books}
+    rooms = (ROOT / "helpers" / "chapters").glob("chapter_*.py")
+    return {path.relative_to(ROOT) for path in rooms if path.name not in own}
 
 
 def _outcomes(books):
