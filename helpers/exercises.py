@@ -197,8 +197,11 @@ class Exercise:
 
         Parameters
         ----------
-        seed : int, 0 or more, of any size
+        seed : int, 0 or more, of any size; or None
+            None for the public cases.
         """
+        if seed is None:
+            return self.cases
         if self._drawn[0] != seed:
             self._drawn = (
                 seed,
@@ -415,7 +418,7 @@ def grade_answer(name, function, seed=None):
 
 
 def respond(name, function, seed):
-    """Try a function on the hidden cases of a seed; what is right need not be known here.
+    """Try a function on hidden cases; what is right need not be known here.
 
     Parameters
     ----------
@@ -423,12 +426,13 @@ def respond(name, function, seed):
         An exercise whose room is imported.
     function : object
         The answer, whatever it is.
-    seed : int, 0 or more, of any size
+    seed : int, 0 or more, of any size; or None
+        Which cases to draw; None for the public ones.
 
     Returns
     -------
     list of dict
-        An outcome for each hidden case (see above), fewer after one that was too slow, none
+        An outcome for each case (see above), fewer after one that was too slow, none
         without an answer; `pack` makes them ready for ``np.savez``.
 
     Raises
@@ -447,7 +451,7 @@ def respond(name, function, seed):
 
 
 def grade_responses(name, responses, seed, source=""):
-    """Grade what a function gave on the hidden cases of a seed; only the teacher's course can.
+    """Grade what a function gave on hidden cases; only the teacher's course can.
 
     Parameters
     ----------
@@ -455,7 +459,7 @@ def grade_responses(name, responses, seed, source=""):
         An exercise whose room is imported.
     responses : list of dict
         What `respond` gave with this seed; whatever is in it, nothing is called or raised.
-    seed : int
+    seed : int or None
     source : str
         The answer cell, in which forbidden words are looked for.
 

@@ -193,6 +193,12 @@ def test_responses_are_graded_as_the_check_grades_wherever_they_come_from(answer
     assert grade.points == 0
 
 
+@pytest.mark.parametrize("answer", ANSWERS_OF_ALL_KINDS)
+def test_without_a_seed_the_public_cases_are_graded_as_by_the_check(answer):
+    given = sent(exercises.respond("05-2", answer, None))
+    assert exercises.grade_responses("05-2", given, None) == grade_answer("05-2", answer)
+
+
 def test_a_stub_and_a_line_cross_over(monkeypatch):
     stub = run_cell(editions.stub(answer_cells()["05-2"], "05-2"), "<stub>")
     assert exercises.grade_responses("05-2", sent(exercises.respond("05-2", stub, 1)), 1).state == (
