@@ -11,7 +11,6 @@ import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
-from helpers import exercises
 from helpers.course import editions, notebooks, notes
 from helpers.session import ROOT
 
@@ -157,7 +156,7 @@ def release(target, paths=None, edition="students", with_data=False):
             notebooks.write(book, temporary / "notebooks" / path.relative_to(notebooks.FOLDER))
         _write_data(datasets, temporary / "data" / "cache")
         if outcomes:
-            _write_outcomes(outcomes, temporary / "helpers" / exercises.STORED.name)
+            _write_outcomes(outcomes, temporary / "helpers")
         manifest = {"edition": edition, "files": _digests(temporary)}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _replace(target, temporary)
@@ -174,6 +173,8 @@ def _other_rooms(books):
 
 def _outcomes(books):
     """Return what the checks of notebooks compare with, in the place of the right functions."""
+    from helpers import exercises
+
     names = [
         cell.metadata["course"]["exercise"]
         for book in books.values()
@@ -191,11 +192,14 @@ def _outcomes(books):
         raise notebooks.UsageError(error) from error
 
 
-def _write_outcomes(outcomes, path):
+def _write_outcomes(outcomes, folder):
+    """Write them where `helpers.exercises` looks for them."""
     import numpy as np
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **exercises.pack(outcomes))
+    from helpers import exercises
+
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / exercises.STORED.name, **exercises.pack(outcomes))
 
 
 def _full_data(books):
