@@ -7,7 +7,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from scipy import special, stats
-from sklearn import metrics
 
 from helpers import models, plotting
 from helpers.backend import keras, tf
@@ -213,50 +212,23 @@ entropy.case(
 entropy.case("4 images, 5 classes", ONE_HOT, special.softmax(RNG.normal(size=(4, 5)), axis=1))
 SOFT = 0.9 * ONE_HOT + 0.02
 entropy.case("4 soft labels", SOFT, special.softmax(RNG.normal(size=(4, 5)), axis=1))
-entropy.case(
-    "30 images, 10 classes",
-    np.eye(10)[RNG.integers(0, 10, 30)],
-    special.softmax(3 * RNG.normal(size=(30, 10)), axis=1),
-    hidden=True,
-)
+
+
+@entropy.hidden("labels and probabilities drawn at random")
+def _draw_labels(rng):
+    n, classes = (int(size) for size in rng.integers([8, 3], [30, 9]))
+    t = np.eye(classes)[rng.integers(0, classes, n)]
+    p = special.softmax(rng.normal(size=(n, classes)), axis=1)
+    p[0] = t[0]  # with zeros
+    t[1 : n // 2] = 0.8 * t[1 : n // 2] + 0.2 / classes
+    return t, p
+
+
 FLOOR = "0 times log 0 is NaN: raise p to 1e-12 or so before you take its logarithm."
-_is_number = entropy.rule(FLOOR)(not_nan)
-_is_one = entropy.rule("Return one number: the mean over the images.")(
+is_number = entropy.rule(FLOOR)(not_nan)
+is_one = entropy.rule("Return one number: the mean over the images.")(
     lambda result: np.size(result) == 1
 )
-
-
-@entropy.right
-@entropy.mistake("The logarithm of a probability is negative: the loss has a minus sign.", sign=1)
-@entropy.mistake("Take the mean over the images, not their sum.", over_images=np.sum)
-@entropy.mistake("Sum over the classes first: only the images are averaged.", of_classes=np.mean)
-@entropy.mistake("That is in bits: take the natural logarithm, as Keras does.", base=np.log(2))
-@entropy.mistake("Take the logarithm of p: this is the share that went to other classes.", log=None)
-def _entropy(
-    t, p, sign=-1, over_images=np.mean, of_classes=np.sum, base=1.0, log=special.xlogy, weigh=None
-):
-    rows = log(t, p) if log else t * (p - 1)
-    return sign * over_images(of_classes(rows / base, axis=1))
-
-
-@entropy.mistake("A soft label counts each class by its share, not only the largest.")
-def _of_the_largest(t, p):
-    return -np.log(p[np.arange(len(t)), t.argmax(axis=1)]).mean()
-
-
-@entropy.mistake("That is the squared difference: the cross-entropy takes logarithms.")
-def _squared(t, p):
-    return ((t - p) ** 2).sum(axis=1).mean()
-
-
-@entropy.mistake(_is_number)
-def _without_floor(t, p):
-    return -(t * np.log(p)).sum(axis=1).mean()
-
-
-@entropy.mistake(_is_one)
-def _of_each(t, p):
-    return -special.xlogy(t, p).sum(axis=1)
 
 
 report = Exercise(
@@ -272,54 +244,20 @@ report = Exercise(
 report.case("the text's example", np.array([[8, 2], [4, 6]]))
 report.case("4 classes", np.array([[50, 3, 1, 6], [7, 40, 0, 2], [5, 5, 30, 9], [12, 1, 4, 60]]))
 report.case("3 classes, one never answered", np.array([[5, 1, 0], [2, 7, 0], [3, 4, 0]]))
-report.case("10 classes", RNG.integers(0, 20, (10, 10)) + 30 * np.eye(10, dtype=int), hidden=True)
-_rows = report.rule("Return a row for each class, with three columns: shape (classes, 3).")(
+
+
+@report.hidden("classes drawn at random")
+def _draw_counts(rng):
+    classes = int(rng.integers(3, 10))
+    counts = rng.integers(1, 20, (classes, classes)) + 30 * np.eye(classes, dtype=int)
+    counts[:, rng.integers(classes)] = 0  # one class is never answered
+    return (counts,)
+
+
+has_its_rows = report.rule("Return a row for each class, with three columns: shape (classes, 3).")(
     lambda result, counts: np.shape(result) == (len(counts), 3)
 )
-_no_nan = report.rule("A class that is never answered has precision 0 and F1 0, not 0 / 0.")(
-    not_nan
-)
-
-
-def _images(counts):
-    """Images with these counts: their labels and the answers."""
-    return (np.repeat(places.ravel(), counts.ravel()) for places in np.indices(counts.shape))
-
-
-@report.right
-@report.mistake("Precision and recall are exchanged: rows are the true class.", order=(1, 0, 2))
-def _report(counts, order=(0, 1, 2)):
-    y, answers = _images(counts)
-    labels = range(len(counts))
-    three = metrics.precision_recall_fscore_support(y, answers, labels=labels, zero_division=0)[:3]
-    return np.column_stack(three)[:, list(order)]
-
-
-@report.mistake("F1 is the harmonic mean: 2PR / (P + R).", mean=lambda p, r: (p + r) / 2)
-@report.mistake("F1 is the harmonic mean: 2PR / (P + R).", mean=lambda p, r: np.sqrt(p * r))
-@report.mistake(
-    "The factor 2 of F1 is missing.", mean=lambda p, r: p * r / np.maximum(p + r, 1e-12)
-)
-def _with_mean(counts, mean):
-    precision, recall, _ = _report(counts).T
-    return np.column_stack([precision, recall, mean(precision, recall)])
-
-
-@report.mistake("Divide by the images and the answers of each class, not by all images.")
-def _of_all(counts):
-    share = np.diag(counts) / counts.sum()
-    return np.column_stack([share, share, share])
-
-
-@report.mistake(_rows)
-def _three_rows(counts):
-    return _report(counts).T
-
-
-@report.mistake(_no_nan)
-def _divides_by_zero(counts):
-    precision, recall = np.diag(counts) / counts.sum(axis=0), np.diag(counts) / counts.sum(axis=1)
-    return np.column_stack([precision, recall, 2 * precision * recall / (precision + recall)])
+no_nan = report.rule("A class that is never answered has precision 0 and F1 0, not 0 / 0.")(not_nan)
 
 
 views = Exercise(
@@ -341,31 +279,17 @@ def _network(n_pixels, seed):
 
 views.case("2 images of 3 x 4", _network(12, 0), RNG.random((2, 3, 4, 1)))
 views.case("3 images of 2 x 2, in colour", _network(12, 1), RNG.random((3, 2, 2, 3)))
-views.case("6 images of 4 x 4", _network(16, 2), RNG.random((6, 4, 4, 1)), hidden=True)
-_of_classes = views.rule("Return probabilities, a row for each image: no class, no single number.")(
-    lambda result, predict, x: np.shape(result) == (len(x), 3)
-)
 
 
-@views.right
-@views.mistake("That turns them upside down: rows are axis 1, columns axis 2.", axis=1)
-@views.mistake("That is a half turn: change left and right only.", axis=(1, 2))
-@views.mistake("That exchanges the images: axis 0 counts them.", axis=0)
-@views.mistake("That exchanges the colours: axis 3 holds the channels.", axis=3)
-@views.mistake("Two answers add up to 2: take their mean.", of=np.sum)
-@views.mistake("Take the mean of the two answers, not the larger.", of=np.max)
-def _views(predict, x, axis=2, of=np.mean):
-    return of([predict(x), predict(np.flip(x, axis))], axis=0)
+@views.hidden("a network and images drawn at random")
+def _draw_images(rng):
+    n, h, w, c = (int(size) for size in rng.integers([2, 2, 3, 2], [8, 6, 7, 4]))
+    return _network(h * w * c, int(rng.integers(2**32))), rng.random((n, h, w, c))
 
 
-@views.mistake("You average the two images: ask the network for each, then average its answers.")
-def _of_the_mean_image(predict, x):
-    return predict((x + x[:, :, ::-1]) / 2)
-
-
-@views.mistake(_of_classes)
-def _class(predict, x):
-    return _views(predict, x).argmax(axis=1)
+is_of_classes = views.rule(
+    "Return probabilities, a row for each image: no class, no single number."
+)(lambda result, predict, x: np.shape(result) == (len(x), 3))
 
 
 # --- figures
