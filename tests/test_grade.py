@@ -1,0 +1,512 @@
+"""Grading: no submission stops the others, and no edit of a notebook makes a wrong answer right.
+
+One small course and one class: each row of the class is a student who did something to a notebook,
+all are graded in one run, and one test looks at each.
+"""
+
+import csv
+import io
+import json
+import os
+import shutil
+import sys
+import zipfile
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from helpers import chapters
+from helpers.course import grade, grade_sandbox, notebooks, release
+from helpers.course.__main__ import main
+from helpers.session import ROOT
+
+ROOM = '''
+"""Two small exercises."""
+from helpers.exercises import Exercise
+
+double = Exercise("98-1", points=2, lesson="Twice is twice.", hint="Add it to itself.")
+double.case("two", 2.0)
+double.case("five", 5.0)
+
+
+@double.hidden("a number")
+def _number(rng):
+    return (rng.uniform(10, 20),)
+
+
+@double.right
+def _added(x):
+    return x + x
+
+
+@double.mistake("gave 25, expected 10")
+def _square(x):
+    return x * x
+
+
+total = Exercise("98-2", points=1, lesson="Sums add.", hint="Use sum.")
+total.case("three numbers", (1.0, 2.0, 3.5))
+
+
+@total.hidden("many numbers")
+def _numbers(rng):
+    return (tuple(rng.random(30)),)
+
+
+@total.right
+def _by_sum(values):
+    return sum(values)
+'''
+SETUP = "from helpers.chapters import chapter_98\nfrom helpers.exercises import check, hint"
+DOUBLE = "# ANSWER 98-1\ndef double(x):\n    {}"
+RIGHT = DOUBLE.format("return 2 * x")
+WRONG = DOUBLE.format("return x * x")
+TOTAL = "# ANSWER 98-2\ndef total(values):\n    return sum(values)"
+
+
+def answer(name, source):
+    begin, end = "### BEGIN SOLUTION", "### END SOLUTION"
+    head, body = source.rsplit("\n", 1)
+    metadata = {
+        "course": {"exercise": name, "minutes": 5, "points": 1},
+        "nbgrader": {"solution": True, "grade_id": name},
+        "tags": ["must"],
+    }
+    source = f"{head}\n    {begin}\n{body}\n    {end}"
+    return new_code_cell(source, metadata=metadata, id=f"answer-{name}")
+
+
+def teachers_notebook():
+    """Two exercises, between cells that no answer needs."""
+    must = {"tags": ["must"]}
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# Tiny", metadata=must, id="title"),
+            new_code_cell(SETUP, metadata=must, id="setup"),
+            answer("98-1", RIGHT),
+            new_code_cell('check("98-1", double)', metadata=must, id="check-98-1"),
+            new_code_cell("raise SystemError('no answer needs this')", metadata=must, id="other"),
+            answer("98-2", TOTAL),
+            new_code_cell('check("98-2", total)', metadata=must, id="check-98-2"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A course of one notebook, in the place of the real one."""
+    root = tmp_path_factory.mktemp("course")
+    for path in [*ROOT.glob("helpers/*.py"), *ROOT.glob("helpers/course/*.*")]:
+        target = root / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    (root / "helpers/chapters").mkdir()
+    (root / "helpers/chapters/__init__.py").write_text("")
+    (root / "helpers/chapters/chapter_98.py").write_text(ROOM)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (release, notebooks):
+            patch.setattr(module, "ROOT", root)
+        patch.setattr(notebooks, "FOLDER", root / "notebooks")
+        patch.setattr(notebooks, "BUILD", root / "build")
+        patch.setattr(chapters, "__path__", [*chapters.__path__, str(root / "helpers/chapters")])
+        notebooks.write(teachers_notebook(), root / "notebooks" / "98_tiny.ipynb")
+        yield root
+        sys.modules.pop("helpers.chapters.chapter_98", None)
+
+
+# --- what students do; each returns a notebook or the bytes of a file
+
+
+def work(first=RIGHT, second=TOTAL):
+    """A students' notebook with these answers."""
+    notebook = teachers_notebook()
+    for cell, source in zip(notebook.cells[2::3], (first, second), strict=True):
+        cell.source = source
+    return notebook
+
+
+def edited(change, first=WRONG):
+    notebook = work(first)
+    change(notebook)
+    return notebook
+
+
+def hack(*lines, body="return x * x"):
+    """A wrong answer, with lines before it that try something."""
+    return work("\n".join(["# ANSWER 98-1", *lines, "def double(x):", f"    {body}"]))
+
+
+def when_called(*lines):
+    return work("\n".join(["# ANSWER 98-1", "def double(x):", *(f"    {line}" for line in lines)]))
+
+
+def at_cell(place, **values):
+    def change(notebook):
+        notebook.cells[place].update(values)
+
+    return change
+
+
+def tagged(*tags):
+    def change(notebook):
+        for cell in notebook.cells:
+            cell.metadata["tags"] = list(tags)
+
+    return change
+
+
+def packed(*entries, method=zipfile.ZIP_DEFLATED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def as_bytes(notebook):
+    return nbformat.writes(notebook).encode()
+
+
+def link_in_zip():
+    entry = zipfile.ZipInfo("a.ipynb")
+    entry.external_attr = 0o120777 << 16
+    return packed((entry, "/etc/passwd"), ("b.ipynb", as_bytes(work())))
+
+
+def old_format():
+    cells = [{"cell_type": "code", "input": [line], "outputs": []} for line in (RIGHT, TOTAL)]
+    return json.dumps({"nbformat": 3, "worksheets": [{"cells": cells}]}).encode()
+
+
+def future_format():
+    notebook = json.loads(as_bytes(work()))
+    notebook |= {"nbformat": 5, "nbformat_minor": 9, "new_thing": {"a": 1}}
+    return json.dumps(notebook).encode()
+
+
+def without_ids(notebook):
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"new-{number}"
+
+
+def colab():
+    notebook = json.loads(as_bytes(work()))
+    for cell in notebook["cells"]:
+        cell["metadata"] = {"id": cell.pop("id"), "outputId": "abc", "colab": {"height": 35}}
+    notebook |= {"nbformat": 4, "nbformat_minor": 0}
+    notebook["metadata"] = {"colab": {"provenance": []}, "accelerator": "GPU"}
+    return json.dumps(notebook).encode()
+
+
+def vs_code():
+    notebook = work()
+    for cell in notebook.cells:
+        cell.metadata = {"vscode": {"languageId": "python"}}
+        cell.source = cell.source.replace("\n", "\r\n")
+    return as_bytes(notebook)
+
+
+def marker_deleted():
+    notebook = work()
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("# ANSWER 98-1\n", "")
+    return notebook
+
+
+def twice():
+    notebook = work()
+    notebook.cells.insert(2, new_code_cell(WRONG))
+    return notebook
+
+
+LOOP = "while True: pass"
+SWALLOWED = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+NAMES = "import helpers.exercises as e"
+GUESS = "import sys; frame = sys._getframe()"
+# name: (what was handed in, states of 98-1 and 98-2, words in the reports)
+CLASS = {
+    # honest
+    "right": (work(), "right right", ""),
+    "wrong": (work(WRONG), "wrong right", "gave 25, expected 10"),
+    "untouched": (None, "not answered,not answered", ""),  # made in the fixture
+    "syntax": (work(RIGHT + ")"), "wrong right", "SyntaxError"),
+    "raises": (work(DOUBLE.format("return 1 / 0")), "wrong right", "division by zero"),
+    # what an edited notebook shows does not count
+    "edited check": (edited(at_cell(3, source="print('✓ 98-1: right')")), "wrong right", ""),
+    "deleted check": (edited(lambda nb: nb.cells.pop(3)), "wrong right", ""),
+    "check as text": (edited(at_cell(3, cell_type="markdown")), "wrong right", ""),
+    "answer as text": (edited(at_cell(2, cell_type="markdown"), RIGHT), "right right", "markdown"),
+    "answer as raw": (edited(at_cell(5, cell_type="raw"), RIGHT), "right right", "had become raw"),
+    "edited output": (
+        edited(at_cell(3, outputs=[nbformat.v4.new_output("stream", text="✓ 98-1: right")])),
+        "wrong right",
+        "",
+    ),
+    "null counts": (edited(at_cell(3, execution_count=None)), "wrong right", ""),
+    "skip tags": (edited(tagged("nbval-skip", "nbval-ignore-output")), "wrong right", ""),
+    "raises tag": (edited(tagged("raises-exception")), "wrong right", ""),
+    "comments": (hack("# NBVAL_SKIP", "#NBVAL_RAISES_EXCEPTION"), "wrong right", ""),
+    "kernel": (
+        edited(lambda nb: nb.metadata.update(kernelspec={"name": "julia"})),
+        "wrong right",
+        "",
+    ),
+    # what code can reach
+    "check redefined": (hack("check = lambda *_: print('✓')"), "wrong right", ""),
+    "monkeypatch": (
+        hack(NAMES, "e.grade_answer = lambda *a, **k: e.Grade('right', '✓', 9)"),
+        "wrong right",
+        "",
+    ),
+    "respond patched": (hack(NAMES, "e.respond = lambda *a: []"), "missing right", ""),
+    "code swapped": (
+        hack(NAMES, "e._same.__code__ = (lambda *a: True).__code__"),
+        "wrong right",
+        "",
+    ),
+    "case changed": (hack(NAMES, "e._EXERCISES['98-1'].cases.clear()"), "missing right", ""),
+    "equal to all": (
+        hack("class Same(float):", "    __eq__ = lambda *_: True", body="return Same(x * x)"),
+        "wrong right",
+        "",
+    ),
+    "array hook": (
+        hack(
+            "class Same:",
+            "    def __array__(self, *a, **k): raise SystemExit",
+            body="return Same()",
+        ),
+        "wrong right",
+        "",
+    ),
+    "input hook": (
+        hack("get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])"),
+        "stopped right",
+        "",
+    ),
+    "ast hook": (
+        hack(
+            "import ast",
+            "class Drop(ast.NodeTransformer):",
+            "    visit_Expr = lambda self, node: ast.Pass()",
+            "get_ipython().ast_transformers.append(Drop())",
+        ),
+        "stopped right",
+        "",
+    ),
+    "run_cell hook": (hack("get_ipython().run_cell = lambda *a, **k: None"), "wrong right", ""),
+    "prints the text": (hack("print('✓ 98-1: right. Twice is twice.')"), "wrong right", ""),
+    "detects pytest": (
+        when_called("import os", "return 2 * x if 'PYTEST_CURRENT_TEST' in os.environ else 0"),
+        "right right",  # it returns what is right: that is all that can be known of a function
+        "",
+    ),
+    "reads its notebook": (
+        when_called("import glob", "return [open(n).read() for n in glob.glob('*')]"),
+        "wrong right",
+        "",
+    ),
+    "looks for the reference": (
+        when_called(
+            "import os",
+            f"there = os.path.exists({str(ROOT / 'notebooks')!r})",
+            "return 'found it' if there else 'nothing to see'",
+        ),
+        "wrong right",
+        "",
+    ),
+    "looks at the parent": (
+        when_called(
+            "import os",
+            "seen = [open(f'/proc/{p}/environ').read() for p in os.listdir('/proc') if p.isdigit()]",
+            "return 'SECRET' if 'A_SECRET' in str(seen) else 'no secret'",
+        ),
+        "wrong right",
+        "",
+    ),
+    "the right answer in memory": (
+        when_called("from helpers.chapters import chapter_98", "return chapter_98._double(x)"),
+        "wrong right",
+        "",
+    ),
+    "forged responses": (
+        hack(
+            "import os, numpy",
+            "os.mkdir(os.environ['GRADE_RESPONSES'] + '/98-1.npz')",
+        ),
+        "stopped right",
+        "",
+    ),
+    "pickle": (
+        hack(
+            "import os, numpy",
+            "numpy.savez(os.environ['GRADE_RESPONSES'] + '/98-1.npz', json=numpy.array([{}]))",
+            "os.chmod(os.environ['GRADE_RESPONSES'] + '/98-1.npz', 0o444)",
+            "os.chmod(os.environ['GRADE_RESPONSES'], 0o555)",
+        ),
+        "stopped right",
+        "",
+    ),
+    # how code ends
+    "loop in a cell": (hack(LOOP), "stopped right", "too long"),
+    "swallowed timeout": (hack(*SWALLOWED.splitlines()), "stopped right", "too long"),
+    "sys.exit": (hack("import sys; sys.exit()"), "wrong right", ""),
+    "sys.exit when called": (when_called("import sys; sys.exit()"), "wrong right", "SystemExit"),
+    "os._exit": (hack("import os; os._exit(0)"), "stopped right", "Python ended"),
+    "os._exit when called": (
+        when_called("import os; os._exit(0)"),
+        "stopped right",
+        "Python ended",
+    ),
+    "segmentation fault": (when_called("import ctypes; ctypes.string_at(0)"), "stopped right", ""),
+    "kills its parent": (hack("import os; os.kill(os.getppid(), 9)"), "wrong right", ""),
+    "kills all": (hack("import os; os.kill(-1, 9)"), "stopped right", ""),
+    "fork bomb": (hack("import os", "while True: os.fork()"), "stopped right", ""),
+    "8 GB": (
+        when_called("import numpy", "return numpy.ones(10**9).sum()"),
+        "wrong right",
+        "Unable to allocate",
+    ),
+    "8 GB shared": (
+        when_called("import mmap", "m = mmap.mmap(-1, 8 * 2**30)", "m.write(bytes(2**20) * 2**12)"),
+        "stopped right",
+        "memory",
+    ),
+    "300,000 lines": (hack("for _ in range(300_000): print(_)"), "wrong right", ""),
+    "full disk": (
+        hack(
+            "try:",
+            "    for i in range(99): open(f'{i}', 'wb').write(bytes(2**25))",
+            "except OSError: pass",
+        ),
+        "wrong right",
+        "",
+    ),
+    "writes outside": (
+        when_called(
+            "import os, helpers",
+            "try: open(os.path.dirname(helpers.__file__) + '/exercises.py', 'w').write('')",
+            "except OSError: return 'read-only'",
+            "return 'written'",
+        ),
+        "wrong right",
+        "",
+    ),
+    "network": (
+        when_called(
+            "import socket",
+            "try: socket.create_connection(('192.0.2.1', 80), 1)",
+            "except OSError as error: return str(error)",
+        ),
+        "wrong right",
+        "",
+    ),
+    # files
+    "duplicated ids": (
+        edited(lambda nb: [c.update(id="one") for c in nb.cells], RIGHT),
+        "right right",
+        "twice",
+    ),
+    "regenerated ids": (edited(without_ids, RIGHT), "right right", "made anew"),
+    "missing ids": (edited(lambda nb: [c.pop("id") for c in nb.cells], RIGHT), "right right", ""),
+    "reordered": (edited(lambda nb: nb.cells.reverse(), RIGHT), "right right", ""),
+    "added cells": (
+        edited(lambda nb: nb.cells.insert(0, new_code_cell("import os; os._exit(0)")), RIGHT),
+        "right right",
+        "1 cells of their own",
+    ),
+    "marker deleted": (marker_deleted(), "right right", ""),
+    "answer deleted": (edited(lambda nb: nb.cells.pop(2)), "missing right", "no answer cell"),
+    "twice": (twice(), "right right", "more than one answer"),
+    "old format": (old_format(), "right right", "nbformat 3"),
+    "future format": (future_format(), "right right", "nbformat 5"),
+    "invalid json": (b"{not json", "missing missing", "no notebook"),
+    "empty file": (b"", "missing missing", "empty file"),
+    "deep json": (b"[" * 200 + b"]" * 200, "missing missing", "deep"),
+    "very deep json": (b'{"a":' * 10**6, "missing missing", "deep"),
+    "100 MB": (b" " * (100 * 2**20), "missing missing", "too large"),
+    "colab": (colab(), "right right", ""),
+    "vs code": (vs_code(), "right right", ""),
+    "zip out": (
+        ("z.zip", packed(("../../a.ipynb", as_bytes(work())))),
+        "missing missing",
+        "leads out",
+    ),
+    "zip link": (("z.zip", link_in_zip()), "right right", "a link"),
+    "zip bomb": (("z.zip", packed(("a.ipynb", bytes(15 * 2**20)))), "missing missing", "tightly"),
+    "no zip": (("z.zip", b"PK but no more"), "missing missing", "cannot be read"),
+    # names
+    "Zoë d'Été (2)": (work(), "right right", ""),
+    "=cmd()": (work(), "right right", ""),
+    "..": (None, "", ""),  # no folder can have this name; see the zips below
+}
+if os.environ.get("ROWS"):
+    CLASS = {k: CLASS[k] for k in os.environ["ROWS"].split(",")}
+HACKS_THAT_NEED_ISOLATION = {"looks for the reference", "looks at the parent", "kills its parent"}
+ISOLATES = grade_sandbox.namespaces_work()
+needs_isolation = pytest.mark.skipif(not ISOLATES, reason="this system has no namespaces for us")
+
+
+def hand_in(folder, names):
+    for name in names:
+        content = CLASS[name][0]
+        if name == "..":
+            continue
+        (folder / name).mkdir(parents=True)
+        file = "98_tiny.ipynb"
+        if name == "untouched":
+            content = untouched()
+        if isinstance(content, tuple):
+            file, content = content
+        content = content if isinstance(content, bytes) else as_bytes(content)
+        (folder / name / file).write_bytes(content)
+    return folder
+
+
+def untouched():
+    from helpers.course import editions
+
+    return editions.students_copy(teachers_notebook(), "98_tiny.ipynb")
+
+
+def table(out):
+    with open(out / "grades.csv", encoding="utf-8", newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def graded(course, tmp_path_factory):
+    """The whole class, graded in one run; what the instructor's computer held before and after."""
+    os.environ["A_SECRET"] = "of the instructor"
+    folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("graded") / "out"
+    hand_in(folder, CLASS)
+    entries, write = [], grade.grade_report.write
+
+    def keep(out, submissions, found, **options):
+        entries.extend(found)
+        write(out, submissions, found, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grade.grade_report, "write", keep)
+        command = ["grade", str(folder), "--out", str(out), "--jobs", "2", "--timeout", "10"]
+        main([*command, "--memory", "500"])
+    del os.environ["A_SECRET"]
+    return out, {entry.submission.name: entry for entry in entries}
+
+
+@needs_isolation
+@pytest.mark.parametrize("name", [name for name in CLASS if name != ".."])
+def test_what_a_student_did_earns_what_the_functions_return(graded, name):
+    out, entries = graded
+    _, states, words = CLASS[name]
+    expected = states.split(",") if "," in states else states.split()
+    entry = entries[name]
+    said = [verdict.message + verdict.note for verdict in entry.verdicts.values()]
+    said = "\n".join([*said, *entry.remarks, *entry.submission.remarks])
+    assert [verdict.state for verdict in entry.verdicts.values()] == expected, said
+    assert words in said
+    row = table(out)[grade.grade_report.no_formula(name)]
+    points = [2.0 * (expected[0] == "right"), 1.0 * (expected[1] == "right")]
+    assert [float(row["98-1"]), float(row["98-2"]), float(row["total"])] == [*points, sum(points)]
+    assert row["status"]
