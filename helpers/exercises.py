@@ -140,7 +140,7 @@ class Exercise:
         self.cases.append(Case(label, arguments, hidden, view))
 
     def hidden(self, label, view=None):
-        """Take a function that draws a hidden case from a random generator (interim: a fixed one)."""
+        """Take a function that draws a hidden case from a generator (interim: a fixed one)."""
 
         def decorate(draw):
             self.case(label, *draw(np.random.default_rng(0)), hidden=True, view=view)

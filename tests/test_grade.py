@@ -17,7 +17,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers import chapters
-from helpers.course import grade, grade_sandbox, notebooks, release
+from helpers.course import grade, grade_collect, grade_sandbox, notebooks, release
 from helpers.course.__main__ import main
 from helpers.session import ROOT
 
@@ -319,7 +319,8 @@ CLASS = {
     "looks at the parent": (
         when_called(
             "import os",
-            "seen = [open(f'/proc/{p}/environ').read() for p in os.listdir('/proc') if p.isdigit()]",
+            "pids = filter(str.isdigit, os.listdir('/proc'))",
+            "seen = [open(f'/proc/{pid}/environ').read() for pid in pids]",
             "return 'SECRET' if 'A_SECRET' in str(seen) else 'no secret'",
         ),
         "wrong right",
@@ -510,3 +511,186 @@ def test_what_a_student_did_earns_what_the_functions_return(graded, name):
     points = [2.0 * (expected[0] == "right"), 1.0 * (expected[1] == "right")]
     assert [float(row["98-1"]), float(row["98-2"]), float(row["total"])] == [*points, sum(points)]
     assert row["status"]
+
+
+# --- reports
+
+
+@needs_isolation
+def test_tables_open_in_an_english_and_in_a_french_spreadsheet(graded):
+    out, _ = graded
+    row = table(out)["right"]
+    assert list(row) == ["student", "98-1", "98-2", "total", "status"]
+    assert (row["total"], row["status"]) == ("3.0", "graded")
+    french = (out / "grades-fr.csv").read_bytes()
+    assert french.startswith(b"\xef\xbb\xbf") and b"right;2,0;1,0;3,0;graded" in french
+    assert not [line for line in french.splitlines() if line.startswith((b"=", b"+", b"-", b"@"))]
+
+
+@needs_isolation
+def test_a_students_page_says_what_came_and_nothing_that_is_hidden(graded):
+    out, entries = graded
+    assert len(list((out / "report").iterdir())) == len(table(out))
+    text = (out / "report" / "wrong.html").read_text(encoding="utf-8")
+    assert "five: gave 25, expected 10" in text and "1 of 3 points" in text
+    for name in entries:
+        page = (out / "report" / f"{grade.grade_report.file_names([name])[name]}.html").read_text()
+        assert "a number" not in page and "return x + x" not in page, "a hidden case, or a solution"
+        assert "all tests passed" not in page
+    assert "<script" not in (out / "summary.html").read_text(encoding="utf-8")
+
+
+@needs_isolation
+def test_the_summary_counts_groups_and_names_what_a_person_must_see(graded):
+    out, _ = graded
+    text = (out / "summary.html").read_text(encoding="utf-8")
+    for words in ("What needs a person", "stopped", "five: gave 25, expected 10", "not followed"):
+        assert words in text, words
+    assert grade.grade_report.NO_ISOLATION not in text
+
+
+# --- an interrupted run, and other ways to run
+
+
+def short_class(folder, **students):
+    for name, notebook in students.items():
+        (folder / name).mkdir(parents=True)
+        content = notebook if isinstance(notebook, bytes) else as_bytes(notebook)
+        (folder / name / "a.ipynb").write_bytes(content)
+    return folder
+
+
+@needs_isolation
+def test_an_interrupted_run_goes_on_and_gives_the_same_table(course, tmp_path, monkeypatch):
+    folder = short_class(tmp_path / "class", ana=work(), bo=work(WRONG), cy=hack("x = 1"))
+    command = ["grade", str(folder), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    store, stored = grade._store, []
+
+    def interrupted(path, reply, content):
+        store(path, reply, content)
+        stored.append(path)
+        if len(stored) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(grade, "_store", interrupted)
+    with pytest.raises(SystemExit, match="Stopped"):
+        main(command)
+    assert not (tmp_path / "out" / "grades.csv").exists()
+    main([*command, "--resume"])
+    assert len(stored) == len(set(stored)) == 4  # cy's two answers apart from each other
+    first = (tmp_path / "out" / "grades.csv").read_bytes()
+    main([*command, "--resume"])
+    assert len(stored) == 4 and (tmp_path / "out" / "grades.csv").read_bytes() == first
+    assert {name: row["total"] for name, row in table(tmp_path / "out").items()} == {
+        "ana": "3.0",
+        "bo": "1.0",
+        "cy": "1.0",
+    }
+
+
+def test_without_isolation_nothing_starts_unless_it_is_asked_for(course, tmp_path, monkeypatch):
+    monkeypatch.setattr(grade_sandbox, "namespaces_work", lambda: False)
+    folder = short_class(tmp_path / "class", ana=work(), bo=hack("import os; os._exit(0)"))
+    command = ["grade", str(folder), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    with pytest.raises(SystemExit, match="cannot be isolated on this computer"):
+        main(command)
+    assert not (tmp_path / "out").exists()
+    main([*command, "--without-isolation"])
+    assert {name: row["total"] for name, row in table(tmp_path / "out").items()} == {
+        "ana": "3.0",
+        "bo": "1.0",
+    }
+    for page in (tmp_path / "out").rglob("*.html"):
+        assert grade.grade_report.NO_ISOLATION in page.read_text(encoding="utf-8")
+
+
+def test_a_folder_with_other_files_is_left_alone(course, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    folder = short_class(tmp_path / "class", ana=work())
+    command = ["grade", str(folder), "--out", str(tmp_path), "--without-isolation"]
+    with pytest.raises(SystemExit, match="holds files that this command did not write"):
+        main(command)
+
+
+# --- collecting, without running anything
+
+
+def names(submissions):
+    return [(one.name, one.moodle, len([c for _, c in one.files if c])) for one in submissions]
+
+
+def test_moodles_zip_is_one_student_a_folder(tmp_path):
+    folders = [f"{name}_assignsubmission_file_" for name in ("Zoë Été_12", "Ana_7", "Ana_8")]
+    entries = [(f"{folder}/05 (1).ipynb", as_bytes(work())) for folder in folders]
+    (tmp_path / "all.zip").write_bytes(packed(*entries, ("__MACOSX/._x.ipynb", b"")))
+    assert names(grade_collect.collect(tmp_path / "all.zip")) == [
+        ("Ana", "7", 1),
+        ("Ana 8", "8", 1),
+        ("Zoë Été", "12", 1),
+    ]
+
+
+def test_a_flat_folder_is_one_student_a_file_and_an_empty_folder_is_a_student_too(tmp_path):
+    (tmp_path / "ana.ipynb").write_bytes(as_bytes(work()))
+    (tmp_path / "bo").mkdir()
+    (tmp_path / "cy.ipynb").symlink_to(tmp_path / "ana.ipynb")
+    found = grade_collect.collect(tmp_path)
+    assert names(found) == [("ana", "", 1), ("bo", "", 0), ("cy", "", 0)]
+    assert found[1].remarks == ["no notebook was handed in"]
+    assert "not followed" in found[2].remarks[0]
+
+
+def test_people_who_worked_together_get_a_row_each(course, tmp_path):
+    notebook = work()
+    notebook.cells.append(new_markdown_cell("**Names:** Ana López, Bo Chen and Cy"))
+    one = grade_collect.collect(short_class(tmp_path, group=notebook))[0]
+    reference = grade_collect.reference(notebooks.find(["98"])[0])
+    answers = grade_collect.match(one, reference)
+    assert one.people == ["Ana López", "Bo Chen", "Cy"]
+    entry = grade.Entry(one, reference, answers.sources, answers.remarks)
+    entry.verdicts = {"98-1": grade.Verdict("right", 2, 2, "")}
+    rows = grade.grade_report.tabulate([one], {"group": [entry]})
+    assert rows["total"].to_dict() == {"Ana López": 2, "Bo Chen": 2, "Cy": 2}
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["Identifier,Full name,Status,Grade,Maximum Grade", "Identifiant;Nom;Statut;Note;Maximum"],
+)
+def test_moodles_worksheet_is_filled_in_whatever_its_language(course, tmp_path, head):
+    separator = ";" if ";" in head else ","
+    rows = [separator.join([f"Participant {n}", "X Y", "ok", "", "20.00"]) for n in (7, 9)]
+    (tmp_path / "sheet.csv").write_text("\n".join([head, *rows]), encoding="utf-8-sig")
+    one = grade_collect.Submission("Ana", moodle="7")
+    reference = grade_collect.reference(notebooks.find(["98"])[0])
+    entry = grade.Entry(one, reference, {}, [])
+    entry.verdicts = {
+        "98-1": grade.Verdict("right", 2, 2, ""),
+        "98-2": grade.Verdict("wrong", 0, 2, ""),
+    }
+    of = {"Ana": [entry]}
+    pages = {"Ana": "<p>feedback</p>"}
+    grade.grade_report.write_moodle(tmp_path, [one], of, pages, tmp_path / "sheet.csv")
+    text = (tmp_path / "moodle.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert text[1] == separator.join(["Participant 7", "X Y", "ok", "10.00", "20.00"])
+    assert text[2] == rows[1]
+    with zipfile.ZipFile(tmp_path / "feedback.zip") as archive:
+        assert archive.namelist() == ["Ana_7_assignsubmission_file_/feedback.html"]
+
+
+def test_open_answers_are_anonymous_and_their_points_come_back(course, tmp_path, capsys):
+    one = grade_collect.Submission("Ana", opened={"98": "My <b>finding</b>"})
+    reference = grade_collect.reference(notebooks.find(["98"])[0])
+    entry = grade.Entry(one, reference, {}, [])
+    entry.verdicts = {"98-1": grade.Verdict("right", 2, 2, "")}
+    (tmp_path / ".grade").mkdir()
+    grade.grade_report.write(tmp_path, [one], [entry], isolated=True, seed=3)
+    page = (tmp_path / "open.html").read_text(encoding="utf-8")
+    assert "My &lt;b&gt;finding" in page and "Ana" not in page
+    (tmp_path / "open.csv").write_text("code,points\nA001,3.5\n")
+    for _ in range(2):  # a second time changes nothing
+        main(["grade", ".", "--out", str(tmp_path), "--collect"])
+        assert (table(tmp_path)["Ana"]["98-open"], table(tmp_path)["Ana"]["total"]) == (
+            "3.5",
+            "5.5",
+        )

@@ -137,6 +137,7 @@ def main(arguments):
         isolated=isolated,
         partial=arguments.partial,
         worksheet=arguments.worksheet,
+        seed=settings["seed"],
     )
     _say(submissions, entries, settings, time.monotonic() - began, out)
 
@@ -496,11 +497,11 @@ def _squeezed(source):
 
 
 def read_result(content):
-    """Read the files that came out of a run; what is not as it must be is left out.
+    r"""Read the files that came out of a run; what is not as it must be is left out.
 
     Examples
     --------
-    >>> read_result(b'{"a": 2, "b": 1}\\nxyz'), read_result(b"anything")
+    >>> read_result(b'{"a": 2, "b": 1}\nxyz'), read_result(b"anything")
     ({'a': b'xy', 'b': b'z'}, {})
     """
     head, _, rest = content.partition(b"\n")

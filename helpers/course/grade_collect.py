@@ -26,6 +26,12 @@ HIGHEST_RATIO = 200  # of a file in a zip to its compressed size
 MOODLE = "_assignsubmission_file"
 MARKER = re.compile(r"^#\s*ANSWER\s+(\d\d-\d+)\b", re.IGNORECASE)
 CHECK = re.compile(r"^check\(\s*[\"'](\d\d-\d+)[\"']\s*,\s*(\w+)\s*\)\s*$", re.MULTILINE)
+# a line in a cell of the students' own: "Names: Ana Lopez, Bo Chen"
+PEOPLE = re.compile(
+    r"^\W*(?:names?|authors?|students?|noms?|auteure?s?|étudiante?s?)\W*[:=][\W]*(.+)$",
+    re.IGNORECASE | re.MULTILINE,
+)
+OPEN_QUESTION = "open-question"  # the id of its cell
 SKIPPED = {"__MACOSX", ".ipynb_checkpoints"}
 
 # what an answer that only computes has no need of
@@ -59,6 +65,8 @@ class Submission:
     moodle: str = ""
     remarks: list = field(default_factory=list)
     cells: dict = field(default_factory=dict)  # by file, as `cells_of` read them
+    people: list = field(default_factory=list)  # where the notebook names more than one
+    opened: dict = field(default_factory=dict)  # answers to open questions, by notebook
 
 
 @dataclass
@@ -363,6 +371,8 @@ def match(submission, reference):
         lost = sorted(set(by_id) - set(numbers))
         if own and numbers and lost:
             remarks.append(f"{file}: cell ids were made anew")
+        if own:
+            _read_words(submission, reference, cells, known)
         for cell in cells:
             name = _named(cell, names, by_id)
             if not name:
@@ -383,6 +393,25 @@ def match(submission, reference):
     if sources:
         remarks += [f"{name}: no answer cell" for name in names if name not in sources]
     return Answers(sources, list(dict.fromkeys(remarks)))
+
+
+def _read_words(submission, reference, cells, known):
+    """Note who worked together, and what stands below the open question."""
+    below, text = False, []
+    for cell in cells:
+        if cell["id"] in known and cell["id"] != OPEN_QUESTION:
+            below = False
+        elif cell["id"] == OPEN_QUESTION:
+            below = True
+        else:
+            for line in PEOPLE.findall(cell["source"]):
+                people = re.split(r"[,;&/]|\band\b|\bet\b", line)
+                people = [unicodedata.normalize("NFC", each).strip(" \t*_\"'`.") for each in people]
+                submission.people = [each[:80] for each in people if each][:5]
+            if below:
+                text.append(cell["source"][:LARGEST_ANSWER])
+    if text:
+        submission.opened[reference.number] = "\n\n".join(text)
 
 
 def _named(cell, names, by_id):
@@ -451,16 +480,16 @@ def merge(reference, sources, seed):
 
 
 def looks_ordinary(source):
-    """Whether an answer only defines functions that compute.
+    r"""Whether an answer only defines functions that compute.
 
     It decides nothing about points: an answer that is not ordinary is run in a process of its own,
     so that whatever it does cannot reach the student's other answers.
 
     Examples
     --------
-    >>> looks_ordinary("def area(r):\\n    return 3.14 * r**2")
+    >>> looks_ordinary("def area(r):\n    return 3.14 * r**2")
     True
-    >>> looks_ordinary("import os\\nos._exit(0)")
+    >>> looks_ordinary("import os\nos._exit(0)")
     False
     """
     try:
@@ -483,9 +512,10 @@ def looks_ordinary(source):
             return False
         if isinstance(node, ast.Name) and (node.id in UNUSUAL_NAMES or "__" in node.id):
             return False
-        if isinstance(node, ast.Attribute):
-            if node.attr.startswith("_") or isinstance(node.ctx, ast.Store | ast.Del):
-                return False
+        if isinstance(node, ast.Attribute) and (
+            node.attr.startswith("_") or isinstance(node.ctx, ast.Store | ast.Del)
+        ):
+            return False
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
             base = node.value
             if not (isinstance(base, ast.Name) and base.id in local):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import collections
+import csv
 import html
+import io
+import json
+import random
 import re
+import zipfile
 
 from helpers.course import notebooks
 
@@ -37,7 +42,7 @@ def page(title, body):
     )
 
 
-def write(out, submissions, entries, *, isolated, partial=False, worksheet=None):
+def write(out, submissions, entries, *, isolated, partial=False, worksheet=None, seed=0):
     """Write all reports into a folder.
 
     Parameters
@@ -54,16 +59,26 @@ def write(out, submissions, entries, *, isolated, partial=False, worksheet=None)
     of = {one.name: [entry for entry in entries if entry.submission is one] for one in submissions}
     files = file_names(list(of))
     table = tabulate(submissions, of)
+    _write_tables(out, table)
+    (out / "report").mkdir(exist_ok=True)
+    pages = {one.name: student_page(one, of[one.name], isolated) for one in submissions}
+    for name, text in pages.items():
+        (out / "report" / f"{files[name]}.html").write_text(text, encoding="utf-8")
+    text = summary(submissions, of, table, files, isolated)
+    (out / "summary.html").write_text(text, encoding="utf-8")
+    write_open(out, submissions, entries, seed)
+    write_moodle(out, submissions, of, pages, worksheet)
+
+
+def _write_tables(out, table):
     safe = table.rename(index=no_formula)
     safe["status"] = safe["status"].map(no_formula)
     safe.to_csv(out / "grades.csv", encoding="utf-8")
     safe.to_csv(out / "grades-fr.csv", sep=";", decimal=",", encoding="utf-8-sig")
-    (out / "report").mkdir(exist_ok=True)
-    for one in submissions:
-        text = student_page(one, of[one.name], isolated)
-        (out / "report" / f"{files[one.name]}.html").write_text(text, encoding="utf-8")
-    text = summary(submissions, of, table, files, isolated)
-    (out / "summary.html").write_text(text, encoding="utf-8")
+
+
+def _points(entries, what="points"):
+    return sum(getattr(v, what) for entry in entries for v in entry.verdicts.values())
 
 
 def _credit(entries, partial):
@@ -82,16 +97,18 @@ def tabulate(submissions, of):
 
     rows = {}
     for one in submissions:
-        points = {
-            name: verdict.points
-            for entry in of[one.name]
-            for name, verdict in entry.verdicts.items()
-        }
-        rows[one.name] = {
-            **points,
-            "total": sum(points.values()),
-            "status": status(one, of[one.name]),
-        }
+        verdicts = {}
+        for entry in of[one.name]:
+            verdicts |= entry.verdicts
+        points = {name: verdict.points for name, verdict in verdicts.items()}
+        said = status(one, of[one.name])
+        people = one.people if len(one.people) > 1 else [one.name]
+        for person in people:
+            others = [each for each in people if each != person]
+            together = f"; with {', '.join(others)}" if others else ""
+            # one who stands on two submissions gets two rows, and a person decides
+            name = person if person not in rows else f"{person} (in {one.name})"
+            rows[name] = {**points, "total": sum(points.values()), "status": said + together}
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index.name = "student"
     exercises = sorted(set(table.columns) - {"total", "status"})
@@ -148,8 +165,7 @@ def student_page(one, entries, isolated):
     parts = []
     if not isolated:
         parts.append(f'<p class="warn">{NO_ISOLATION}</p>')
-    points = sum(v.points for entry in entries for v in entry.verdicts.values())
-    most = sum(v.most for entry in entries for v in entry.verdicts.values())
+    points, most = _points(entries), _points(entries, "most")
     parts.append(f"<p><b>{points:g} of {most:g} points</b></p>")
     for entry in entries:
         parts.append(f"<h2>{html.escape(entry.reference.path.stem)}</h2>")
@@ -205,8 +221,8 @@ def summary(submissions, of, table, files, isolated):
     parts.append(_for_a_person(submissions, of))
     rows = "".join(
         f'<tr><td><a href="report/{html.escape(files[one.name])}.html">{html.escape(one.name)}</a>'
-        f"</td><td class=n>{table.loc[one.name, 'total']:g}</td>"
-        f"<td>{html.escape(table.loc[one.name, 'status'])}</td></tr>"
+        f"</td><td class=n>{_points(of[one.name]):g}</td>"
+        f"<td>{html.escape(status(one, of[one.name]))}</td></tr>"
         for one in submissions
     )
     parts.append(f"<h2>Students</h2><table>{rows}</table>")
@@ -263,6 +279,126 @@ def _for_a_person(submissions, of):
     return f"<h2>What needs a person's eye</h2><table>{''.join(rows)}</table>"
 
 
+# --- Moodle
+
+
+def write_moodle(out, submissions, of, pages, worksheet):
+    """Write the zip of feedback files and, if there is one, the worksheet with grades.
+
+    The worksheet's headers are in the site's language, so columns are found by what is in them: the
+    first one identifies a submission and comes back unchanged, and the grade stands before the
+    only column that is one number from top to bottom, the maximum.
+    """
+    known = [one for one in submissions if one.moodle]
+    if known:
+        with zipfile.ZipFile(out / "feedback.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for one in known:
+                # no folder but the one that Moodle named
+                folder = re.sub(r"[\\/]", "", f"{one.name}_{one.moodle}_assignsubmission_file_")
+                archive.writestr(f"{folder}/feedback.html", pages[one.name])
+    if worksheet is None:
+        return
+    text = worksheet.read_text(encoding="utf-8-sig")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    head, *rows = csv.reader(io.StringIO(text), delimiter=separator)
+    grade = _grade_column(rows)
+    if grade is None:
+        raise notebooks.UsageError(f"{worksheet} has no column with one maximum for all")
+    decimal = "," if "," in rows[0][grade + 1] else "."
+    by_number = {one.moodle: one for one in known}
+    by_name = {name: one for one in submissions for name in [one.name, *one.people]}
+    unknown = []
+    for row in rows:
+        number = re.search(r"(\d+)\s*$", row[0])
+        one = by_number.get(number[1] if number else "") or by_name.get(row[1])
+        if one is None:
+            unknown.append(row[1])
+            continue
+        share = _points(of[one.name]) / (_points(of[one.name], "most") or 1)
+        most = float(row[grade + 1].replace(",", "."))
+        row[grade] = f"{share * most:.2f}".replace(".", decimal)
+    with open(out / "moodle.csv", "w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows([head, *rows])
+    if unknown:
+        print(f"! in Moodle's worksheet, without a submission: {', '.join(unknown)}")
+
+
+def _grade_column(rows):
+    def number(text):
+        return re.fullmatch(r"\d+([.,]\d+)?", text.strip())
+
+    for place in range(2, len(rows[0]) - 1 if rows else 0):
+        left, right = ([row[place + shift] for row in rows] for shift in (0, 1))
+        if len(set(right)) == 1 and number(right[0]) and all(not t or number(t) for t in left):
+            return place
+    return None
+
+
+# --- open questions
+
+
+SCRIPT = """<script>function save(){let t='code,points\\n';
+for(const i of document.querySelectorAll('input'))t+=i.name+','+i.value.replace(',','.')+'\\n';
+const a=document.createElement('a');a.href='data:text/csv,'+encodeURIComponent(t);
+a.download='open.csv';a.click()}</script><p><button onclick="save()">Save open.csv</button></p>"""
+
+
+def write_open(out, submissions, entries, seed):
+    """Put all answers to open questions on one page, without names and in a drawn order.
+
+    `collect_open` knows from a file beside the results whose they are.
+    """
+    found = [(number, one) for one in submissions for number in one.opened]
+    if not found:
+        return
+    random.Random(seed).shuffle(found)
+    key = {f"A{place:03}": (number, one.name) for place, (number, one) in enumerate(found, 1)}
+    people = {one.name: one.people if len(one.people) > 1 else [one.name] for one in submissions}
+    owners = {code: (number, people[name]) for code, (number, name) in key.items()}
+    (out / ".grade" / "open.json").write_text(json.dumps(owners), encoding="utf-8")
+    texts = {one.name: one.opened for one in submissions}
+    parts = []
+    for reference in {entry.reference.number: entry.reference for entry in entries}.values():
+        rubrics = [
+            cell.source for cell in reference.notebook.cells if "rubric" in cell.get("id", "")
+        ]
+        codes = [code for code, (number, _) in key.items() if number == reference.number]
+        if not codes:
+            continue
+        parts.append(f"<h2>{html.escape(reference.path.stem)}</h2>")
+        parts += [f"<pre>{html.escape(rubric)}</pre>" for rubric in rubrics]
+        for code in codes:
+            number, name = key[code]
+            parts.append(
+                f"<h3>{code}</h3><pre>{html.escape(texts[name][number])}</pre>"
+                f'<label>Points <input name="{code}" size="4"></label>'
+            )
+    text = page("Open questions", "".join([*parts, SCRIPT]))
+    (out / "open.html").write_text(text, encoding="utf-8")
+
+
 def collect_open(out):
-    """Read the points of open questions back."""
-    raise notebooks.UsageError(f"there are no open questions in {out}")
+    """Read the points of open questions from ``open.csv`` and add them to both tables."""
+    import pandas as pd
+
+    try:
+        owners = json.loads((out / ".grade" / "open.json").read_text(encoding="utf-8"))
+        given = pd.read_csv(out / "open.csv", index_col="code")["points"].dropna()
+        table = pd.read_csv(out / "grades.csv", index_col="student", keep_default_na=False)
+    except (OSError, KeyError, ValueError) as error:
+        raise notebooks.UsageError(
+            f"{out} must hold grades.csv and open.csv, which open.html saves: {error}"
+        ) from None
+    unknown = sorted(set(given.index) - set(owners))
+    if unknown:
+        raise notebooks.UsageError(f"open.csv has codes that open.html has not: {unknown}")
+    for code, points in given.items():
+        number, people = owners[code]
+        column = f"{number}-open"
+        if column not in table:
+            table.insert(table.columns.get_loc("total"), column, 0.0)
+        for person in map(no_formula, people):
+            table.loc[person, "total"] += float(points) - table.loc[person, column]
+            table.loc[person, column] = float(points)
+    _write_tables(out, table)
+    print(f"{len(given)} of {len(owners)} answers to open questions have points: {out}")

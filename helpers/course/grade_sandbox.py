@@ -29,7 +29,8 @@ import traceback
 from pathlib import Path
 
 # what one graded notebook may use, beside seconds and memory
-PROCESSES = 300  # threads count too: a kernel with TensorFlow has about 40
+PROCESSES = 32  # there are six without those that an answer starts
+THREADS = 200  # of all processes; a kernel with TensorFlow has about 40
 FILE_SIZE = 64 * 2**20
 DISK = 256 * 2**20  # of the empty folder, which lies in memory
 RESULT_SIZE = 32 * 2**20  # of all that comes back
@@ -157,14 +158,12 @@ def _watch(job, child, reading, began):
                 return ended
             if not asked:
                 family = _family(child)
+                if len(family) > PROCESSES:
+                    return "processes"
+                if _used(family, most) > most:
+                    return "memory"
                 if now > began + job["seconds"]:
-                    ended = "time"
-                elif len(family) > PROCESSES:
-                    ended = "processes"
-                elif _used(family, most) > most:
-                    ended = "memory"
-                if ended != "by itself":
-                    asked = now
+                    ended, asked = "time", now
                     # the first process in there ends all others, and hands back what there is
                     for pid in family[1:2] if job["isolated"] else family[:1]:
                         with contextlib.suppress(ProcessLookupError):
@@ -340,7 +339,7 @@ def _show(path, root, read_only):
 
 
 def _start_loopback():
-    """The kernel and pytest talk over 127.0.0.1, which a new network has, switched off."""
+    """Switch 127.0.0.1 on, over which the kernel and pytest talk: a new network has it off."""
     import socket
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
@@ -375,13 +374,12 @@ def _limit(job):
     }
     version = tuple(int(part) for part in platform.release().split(".")[:2] if part.isdecimal())
     if job["isolated"] and version >= (5, 14):  # earlier, it counts all that the person runs
-        limits["RLIMIT_NPROC"] = PROCESSES
+        limits["RLIMIT_NPROC"] = THREADS
     for name, value in limits.items():
         kind = getattr(resource, name, None)
         if kind is not None:
             resource.setrlimit(kind, (value, value))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a file that grows too large is an OSError
-    os.nice(5)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
@@ -438,6 +436,7 @@ def _first_process(job, result):
 def _be_the_kernel():
     """Wait until the kernel is wanted, and become it: all is imported already."""
     try:
+        os.nice(5)  # many of them must not keep those who watch from their turn
         with open("start") as start:
             file = start.readline().strip()
         os.environ["PYTEST_CURRENT_TEST"] = "graded"  # then ipykernel leaves descriptor 2 alone
