@@ -173,8 +173,8 @@ def _watch(job, child, reading, began):
 
 def _end(child):
     """End a child and all that it started, and wait until they are gone."""
-    for _ in range(100):
-        for pid in _family(child)[::-1]:
+    for _ in range(1000):
+        for pid in _family(child):  # the first ends with it all of its space
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
@@ -244,9 +244,9 @@ def _in_child(job, result, asks, told):
                 os.close(result)
                 os.waitpid(inner, 0)
                 os._exit(0)
-            _call("prctl", DIE_WITH_PARENT, signal.SIGKILL)
             _furnish(job)
             _become_student()
+            _call("prctl", DIE_WITH_PARENT, signal.SIGKILL)  # a change of user takes it back
         _limit(job)
         _first_process(job, result)
     except BaseException:
@@ -420,12 +420,15 @@ def _first_process(job, result):
     running = True
     while running and not asked:
         # not os.wait(): it would go on waiting after the signal
-        pid, _ = os.waitpid(-1, os.WNOHANG)
+        pid = tester
+        with contextlib.suppress(ChildProcessError):
+            pid, _ = os.waitpid(-1, os.WNOHANG)
         running = pid != tester
         if not pid:
             time.sleep(0.01)
     if os.getpid() == 1:
-        os.kill(-1, signal.SIGKILL)  # everything in this space of process numbers but itself
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)  # everything in this space of process numbers but itself
     else:
         for pid in _family(os.getpid())[1:]:
             with contextlib.suppress(ProcessLookupError):
