@@ -295,7 +295,11 @@ CLASS = {
         "stopped right",
         "",
     ),
-    "run_cell hook": (hack("get_ipython().run_cell = lambda *a, **k: None"), "wrong right", ""),
+    "run_cell hook": (
+        hack("get_ipython().run_cell = lambda *a, **k: None"),
+        "stopped/wrong right",
+        "",
+    ),
     "prints the text": (hack("print('✓ 98-1: right. Twice is twice.')"), "wrong right", ""),
     "detects pytest": (
         when_called("import os", "return 2 * x if 'PYTEST_CURRENT_TEST' in os.environ else 0"),
@@ -350,8 +354,8 @@ CLASS = {
         "",
     ),
     # how code ends
-    "loop in a cell": (hack(LOOP), "stopped right", "too long"),
-    "swallowed timeout": (hack(*SWALLOWED.splitlines()), "stopped right", "too long"),
+    "loop in a cell": (hack(LOOP), "stopped right", "took longer"),
+    "swallowed timeout": (hack(*SWALLOWED.splitlines()), "stopped right", "took longer"),
     "sys.exit": (hack("import sys; sys.exit()"), "wrong right", ""),
     "sys.exit when called": (when_called("import sys; sys.exit()"), "wrong right", "SystemExit"),
     "os._exit": (hack("import os; os._exit(0)"), "stopped right", "Python ended"),
@@ -370,9 +374,13 @@ CLASS = {
         "Unable to allocate",
     ),
     "8 GB shared": (
-        when_called("import mmap", "m = mmap.mmap(-1, 8 * 2**30)", "m.write(bytes(2**20) * 2**12)"),
+        when_called(
+            "import mmap",
+            "m = mmap.mmap(-1, 8 * 2**30)",
+            "for _ in range(4096): m.write(bytes(2**20))",
+        ),
         "stopped right",
-        "memory",
+        "too much memory",
     ),
     "300,000 lines": (hack("for _ in range(300_000): print(_)"), "wrong right", ""),
     "full disk": (
@@ -505,7 +513,8 @@ def test_what_a_student_did_earns_what_the_functions_return(graded, name):
     entry = entries[name]
     said = [verdict.message + verdict.note for verdict in entry.verdicts.values()]
     said = "\n".join([*said, *entry.remarks, *entry.submission.remarks])
-    assert [verdict.state for verdict in entry.verdicts.values()] == expected, said
+    for verdict, states in zip(entry.verdicts.values(), expected, strict=True):
+        assert verdict.state in states.split("/"), said
     assert words in said
     row = table(out)[grade.grade_report.no_formula(name)]
     points = [2.0 * (expected[0] == "right"), 1.0 * (expected[1] == "right")]

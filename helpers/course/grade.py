@@ -22,6 +22,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from helpers import session
 from helpers.course import (
     editions,
     grade_collect,
@@ -219,8 +220,11 @@ def _prepare(work, entries, arguments, isolated, state):
     (work / "root").mkdir()
     models = work / "models"
     models.mkdir()
-    if isolated and os.getuid() == 0:
-        os.chmod(models, 0o777)
+    if (own := session.models_folder() / "lite").is_dir():  # what set-up cells need not train
+        shutil.copytree(own, models / "lite")
+    if isolated and os.getuid() == 0:  # who runs the rehearsal is nobody
+        for folder in (models, *models.glob("*/")):
+            os.chmod(folder, 0o777)
     for path in paths:
         importlib.import_module(f"helpers.chapters.chapter_{path.name[:2]}")
     return {
@@ -237,6 +241,7 @@ def _prepare(work, entries, arguments, isolated, state):
         "scheduler": arguments.scheduler,
         "jobs": arguments.jobs,
         "seconds": {},
+        "busy": {},
     }
 
 
@@ -358,7 +363,7 @@ def run_notebook(task, settings):
             "notebook": str(notebook),
             "result": str(result),
             "seconds": task["seconds"],
-            "cell_seconds": settings["cell_seconds"],
+            "cell_seconds": task.get("cell_seconds", settings["cell_seconds"]),
             "memory": settings["memory"],
             "models_writable": task.get("models_writable", False),
         }
@@ -403,7 +408,7 @@ def _rehearse(entries, settings, executor):
             if editions.is_answer(cell)
         }
         _, task = _task(reference, sources, settings)
-        task |= {"models_writable": True, "seconds": 1800}
+        task |= {"models_writable": True, "seconds": 3600, "cell_seconds": 1800}
         began = time.monotonic()
         reply, content = executor.submit(run_notebook, task, _plain(settings)).result()
         settings["seconds"]["rehearsal"] = time.monotonic() - began
@@ -416,8 +421,6 @@ def _rehearse(entries, settings, executor):
                     f"is graded. {verdict.message} (ended: {reply['ended']}) "
                     f"{files.get('error.txt', b'').decode(errors='replace')}".strip()
                 )
-    if settings["isolated"] and os.getuid() == 0:
-        os.chmod(settings["models"], 0o755)
 
 
 def _run_all(entries, settings, executor):
@@ -573,6 +576,9 @@ def judge(name, source, files, reply, settings):
             "output": "it wrote too much",
         }.get(reply["ended"], "Python ended while it ran")
         return Verdict("stopped", 0, most, f"✗ {name}: nothing came back: {why}.", note=failure)
+    if not responses["public"] and failure.startswith("KeyboardInterrupt"):
+        took = f"it took longer than {settings['cell_seconds']} seconds"
+        return Verdict("stopped", 0, most, f"✗ {name}: the answer cell was stopped: {took}.")
     if not responses["public"]:
         said = f"\n  The answer cell: {failure}" if failure else ""
         message = f"✗ {name}: the function is not there.{said}"
@@ -637,6 +643,7 @@ def _compare(entries, settings):
                 stored[digest] = _stored(results / digest)
             reply, files = stored[digest]
             settings["seconds"][digest] = reply.get("seconds", 0.0)
+            settings["busy"][digest] = reply.get("busy", 0.0)
             for name in names:
                 key = digest, name
                 if key not in judged:
@@ -652,5 +659,6 @@ def _say(submissions, entries, settings, seconds, out):
     rehearsal = settings["seconds"].get("rehearsal", 0.0)
     print(
         f"{seconds:.0f} s: {rehearsal:.0f} for the rehearsal; {len(runs)} notebooks run, "
-        f"{sum(runs) / max(1, len(runs)):.1f} s each, {settings['jobs']} at once"
+        f"{sum(runs) / max(1, len(runs)):.1f} s each ({sum(settings['busy'].values()):.0f} s of "
+        f"processor time in all), {settings['jobs']} at once"
     )

@@ -31,6 +31,8 @@ PEOPLE = re.compile(
     r"^\W*(?:names?|authors?|students?|noms?|auteure?s?|étudiante?s?)\W*[:=][\W]*(.+)$",
     re.IGNORECASE | re.MULTILINE,
 )
+# a comment by which a cell tells nbval to skip it
+ORDERS = re.compile(r"^(\s*#+\s*)(?:NBVAL|PYTEST_VALIDATE)", re.MULTILINE)
 OPEN_QUESTION = "open-question"  # the id of its cell
 SKIPPED = {"__MACOSX", ".ipynb_checkpoints"}
 
@@ -425,8 +427,9 @@ def _named(cell, names, by_id):
 
 
 def _clean(source):
-    """Take out what a text cannot hold in a notebook: half characters, and zeros."""
-    return source.encode("utf-8", "replace").decode().replace("\0", "").replace("\r\n", "\n")
+    """Take out what a notebook cannot hold, half characters and zeros, and what nbval obeys."""
+    source = source.encode("utf-8", "replace").decode().replace("\0", "").replace("\r\n", "\n")
+    return ORDERS.sub(r"\1nbval", source)
 
 
 # --- the merged notebook

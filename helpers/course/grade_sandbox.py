@@ -111,9 +111,10 @@ def run(job):
     Returns
     -------
     dict
-        ``ended``: "by itself", "time", "memory", "processes"; ``seconds``.
+        ``ended``: "by itself", "time", "memory", "processes", "output"; ``seconds``, and those of
+        the processor (``busy``).
     """
-    began = time.monotonic()
+    began, before = time.monotonic(), os.times()
     job = {**job, "data": _memory("self", "VmData"), "folder": job["root"]}
     if not job["isolated"]:
         job["folder"] = tempfile.mkdtemp(prefix="course-grade-")
@@ -134,7 +135,13 @@ def run(job):
         _end(child)
         if not job["isolated"]:
             shutil.rmtree(job["folder"], ignore_errors=True)
-    return {"ended": ended, "seconds": time.monotonic() - began}
+    after = os.times()
+    busy = after.children_user + after.children_system - before.children_user
+    return {
+        "ended": ended,
+        "seconds": time.monotonic() - began,
+        "busy": busy - before.children_system,
+    }
 
 
 def _watch(job, child, reading, began):
@@ -433,6 +440,9 @@ def _first_process(job, result):
         for pid in _family(os.getpid())[1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):  # else nobody counts their processor time
+        while os.waitpid(-1, 0):
+            pass
     _send(result, dict(_written(out)))
 
 
