@@ -712,6 +712,8 @@ def respond(name, function, seed):
 def grade_responses(name, responses, seed, source=""):
     """Compare responses with the right answer, in the teacher's process only."""
     exercise = _find(name)
+    with contextlib.suppress(ModuleNotFoundError):
+        __import__(f"helpers.answers.answers_{name[:2]}")
     cases = [case for case in exercise.cases if case.hidden == (seed is not None)]
     if responses and responses[0].get("stub"):
         return _unanswered(name)
