@@ -16,7 +16,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers import chapters
+from helpers import answers, chapters
 from helpers.course import grade, grade_collect, grade_sandbox, notebooks, release
 from helpers.course.__main__ import main
 from helpers.session import ROOT
@@ -35,6 +35,19 @@ def _number(rng):
     return (rng.uniform(10, 20),)
 
 
+total = Exercise("98-2", points=1, lesson="Sums add.", hint="Use sum.")
+total.case("three numbers", (1.0, 2.0, 3.5))
+
+
+@total.hidden("many numbers")
+def _numbers(rng):
+    return (tuple(rng.random(30)),)
+'''
+ANSWERS = '''
+"""Their answers, which no students' copy has."""
+from helpers.chapters.chapter_98 import double, total
+
+
 @double.right
 def _added(x):
     return x + x
@@ -43,15 +56,6 @@ def _added(x):
 @double.mistake("gave 25, expected 10")
 def _square(x):
     return x * x
-
-
-total = Exercise("98-2", points=1, lesson="Sums add.", hint="Use sum.")
-total.case("three numbers", (1.0, 2.0, 3.5))
-
-
-@total.hidden("many numbers")
-def _numbers(rng):
-    return (tuple(rng.random(30)),)
 
 
 @total.right
@@ -101,18 +105,24 @@ def course(tmp_path_factory):
         target = root / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    (root / "helpers/chapters").mkdir()
-    (root / "helpers/chapters/__init__.py").write_text("")
-    (root / "helpers/chapters/chapter_98.py").write_text(ROOM)
+    shutil.copyfile(ROOT / "pyproject.toml", root / "pyproject.toml")
+    for name, text in (("chapters/chapter_98", ROOM), ("answers/answers_98", ANSWERS)):
+        path = root / "helpers" / f"{name}.py"
+        path.parent.mkdir()
+        (path.parent / "__init__.py").write_text("")
+        path.write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         for module in (release, notebooks):
             patch.setattr(module, "ROOT", root)
         patch.setattr(notebooks, "FOLDER", root / "notebooks")
         patch.setattr(notebooks, "BUILD", root / "build")
-        patch.setattr(chapters, "__path__", [*chapters.__path__, str(root / "helpers/chapters")])
+        for package in (chapters, answers):
+            folder = str(root / "helpers" / package.__name__.split(".")[1])
+            patch.setattr(package, "__path__", [*package.__path__, folder])
         notebooks.write(teachers_notebook(), root / "notebooks" / "98_tiny.ipynb")
         yield root
-        sys.modules.pop("helpers.chapters.chapter_98", None)
+        for name in ("chapters.chapter_98", "answers.answers_98"):
+            sys.modules.pop(f"helpers.{name}", None)
 
 
 # --- what students do; each returns a notebook or the bytes of a file
@@ -450,9 +460,6 @@ CLASS = {
     "=cmd()": (work(), "right right", ""),
     "..": (None, "", ""),  # no folder can have this name; see the zips below
 }
-if os.environ.get("ROWS"):
-    CLASS = {k: CLASS[k] for k in os.environ["ROWS"].split(",")}
-HACKS_THAT_NEED_ISOLATION = {"looks for the reference", "looks at the parent", "kills its parent"}
 ISOLATES = grade_sandbox.namespaces_work()
 needs_isolation = pytest.mark.skipif(not ISOLATES, reason="this system has no namespaces for us")
 
