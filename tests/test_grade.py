@@ -433,7 +433,7 @@ CLASS = {
     "added cells": (
         edited(lambda nb: nb.cells.insert(0, new_code_cell("import os; os._exit(0)")), RIGHT),
         "right right",
-        "1 cells of their own",
+        "of their own, ignored: 1",
     ),
     "marker deleted": (marker_deleted(), "right right", ""),
     "answer deleted": (edited(lambda nb: nb.cells.pop(2)), "missing right", "no answer cell"),

@@ -445,7 +445,9 @@ def _run_all(entries, settings, executor):
         for entry in entries:
             stubs = _stubs(entry.reference)
             names = [
-                name for name, source in entry.sources.items() if _squeezed(source) != stubs[name]
+                name
+                for name, source in entry.sources.items()
+                if grade_collect.squeezed(source) != stubs[name]
             ]
             if all(grade_collect.looks_ordinary(entry.sources[name]) for name in names):
                 if names:
@@ -486,14 +488,12 @@ def _stored(path):
 
 def _stubs(reference):
     return {
-        editions.ANSWER.match(cell.source)[1]: _squeezed(editions.stub(cell, reference.path.name))
+        editions.ANSWER.match(cell.source)[1]: grade_collect.squeezed(
+            editions.stub(cell, reference.path.name)
+        )
         for cell in notebooks.code_cells(reference.notebook)
         if editions.is_answer(cell)
     }
-
-
-def _squeezed(source):
-    return re.sub(r"\s+", " ", source).strip()
 
 
 # --- comparing: the only place where right answers are known
@@ -634,7 +634,7 @@ def _compare(entries, settings):
             most = exercises._EXERCISES[name].points
             if name not in entry.sources:
                 entry.verdicts[name] = Verdict("missing", 0, most, f"{name}: no answer cell.")
-            elif _squeezed(entry.sources[name]) == stubs[name]:
+            elif grade_collect.squeezed(entry.sources[name]) == stubs[name]:
                 message = f"{name}: not answered yet."
                 entry.verdicts[name] = Verdict("not answered", 0, most, message)
         # a run of its own came later, and counts

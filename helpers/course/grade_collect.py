@@ -353,6 +353,7 @@ def match(submission, reference):
     # an id names an exercise only if the notebook is this one
     by_id = {number: name for name, (number, _) in names.items() if number}
     known = {cell.get("id", "") for cell in reference.notebook.cells}
+    texts = {squeezed(cell.source) for cell in reference.notebook.cells}
     sources, remarks, added = {}, [], 0
     for file, content in submission.files:
         if content is None:
@@ -378,7 +379,8 @@ def match(submission, reference):
         for cell in cells:
             name = _named(cell, names, by_id)
             if not name:
-                added += own and bool(cell["source"].strip()) and cell["id"] not in known
+                text = squeezed(cell["source"])
+                added += own and bool(text) and cell["id"] not in known and text not in texts
                 continue
             if cell["type"] != "code":
                 remarks.append(f"{name}: the answer cell had become {cell['type'] or 'nothing'}")
@@ -391,7 +393,7 @@ def match(submission, reference):
             remarks.append(f"{name}: an answer of {len(source):,} characters is not run")
             del sources[name]
     if sources and added:
-        remarks.append(f"{added} cells of their own, ignored")
+        remarks.append(f"cells of their own, ignored: {added}")
     if sources:
         remarks += [f"{name}: no answer cell" for name in names if name not in sources]
     return Answers(sources, list(dict.fromkeys(remarks)))
@@ -424,6 +426,17 @@ def _named(cell, names, by_id):
         if name in names:
             return name
     return None
+
+
+def squeezed(source):
+    r"""Return a source with single spaces, to compare it with another.
+
+    Examples
+    --------
+    >>> squeezed("x  = 1\n")
+    'x = 1'
+    """
+    return re.sub(r"\s+", " ", source).strip()
 
 
 def _clean(source):
