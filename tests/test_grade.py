@@ -392,14 +392,14 @@ CLASS = {
         "stopped right",
         "too much memory",
     ),
-    "300,000 lines": (hack("for _ in range(300_000): print(_)"), "wrong right", ""),
+    "300,000 lines": (hack("for _ in range(300_000): print(_)"), "wrong/stopped right", ""),
     "full disk": (
         hack(
             "try:",
             "    for i in range(99): open(f'{i}', 'wb').write(bytes(2**25))",
             "except OSError: pass",
         ),
-        "wrong right",
+        "wrong/stopped right",
         "",
     ),
     "writes outside": (
@@ -560,8 +560,9 @@ def test_a_students_page_says_what_came_and_nothing_that_is_hidden(graded):
 def test_the_summary_counts_groups_and_names_what_a_person_must_see(graded):
     out, _ = graded
     text = (out / "summary.html").read_text(encoding="utf-8")
-    for words in ("What needs a person", "stopped", "five: gave 25, expected 10", "not followed"):
+    for words in ("What needs a person", "stopped", "not followed"):
         assert words in text, words
+    assert "five: gave 25, expected 10" in text or "That is the square." in text
     assert grade.grade_report.NO_ISOLATION not in text
 
 

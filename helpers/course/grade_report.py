@@ -112,7 +112,9 @@ def tabulate(submissions, of):
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index.name = "student"
     exercises = sorted(set(table.columns) - {"total", "status"})
-    return table[[*exercises, "total", "status"]]
+    # halves look like wholes: 2.0 beside 1.5
+    numbers = dict.fromkeys([*exercises, "total"], float)
+    return table[[*exercises, "total", "status"]].astype(numbers)
 
 
 def status(one, entries):
