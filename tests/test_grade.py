@@ -9,7 +9,9 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
+import time
 import zipfile
 
 import nbformat
@@ -619,6 +621,44 @@ def test_without_isolation_nothing_starts_unless_it_is_asked_for(course, tmp_pat
     }
     for page in (tmp_path / "out").rglob("*.html"):
         assert grade.grade_report.NO_ISOLATION in page.read_text(encoding="utf-8")
+
+
+@needs_isolation
+def test_a_scheduler_loses_nothing_when_a_worker_is_killed(course, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    names = {f"student {number}": work(f"{RIGHT}  # {number}") for number in range(6)}
+    folder = short_class(tmp_path / "class", **names)
+    file, started = tmp_path / "scheduler.json", []
+
+    def start(what, *options):
+        module = f"distributed.cli.dask_{what}"
+        command = [sys.executable, "-m", module, "--scheduler-file", str(file), *options]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        started.append(subprocess.Popen(command, env=environment, **quiet))
+
+    store, stored = grade._store, []
+
+    def killing(path, reply, content):
+        store(path, reply, content)
+        stored.append(path)
+        if len(stored) == 2:
+            started[1].kill()
+
+    monkeypatch.setattr(grade, "_store", killing)
+    try:
+        start("scheduler", "--port", "0", "--no-dashboard")
+        for _ in range(2):
+            start("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        while not file.exists():
+            time.sleep(0.1)
+        address = json.loads(file.read_text())["address"]
+        main(["grade", str(folder), "--out", str(tmp_path / "out"), "--scheduler", address])
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert [row["total"] for row in table(tmp_path / "out").values()] == ["3.0"] * 6
 
 
 def test_a_folder_with_other_files_is_left_alone(course, tmp_path):
