@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import gc
 import importlib
 import io
 import json
@@ -89,6 +90,9 @@ def main():
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     _reap_orphans()
+    # what is old here stays shared with the children: a collection would touch, and so copy, it
+    gc.collect()
+    gc.freeze()
     print(json.dumps({"ready": True}), file=replies, flush=True)
     for line in sys.stdin:
         job = {**settings, **json.loads(line)}
