@@ -19,7 +19,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers import answers, chapters
-from helpers.course import grade, grade_collect, grade_sandbox, notebooks, release
+from helpers.course import editions, grade, grade_collect, grade_sandbox, notebooks, release
 from helpers.course.__main__ import main
 from helpers.session import ROOT
 
@@ -241,7 +241,7 @@ CLASS = {
     # honest
     "right": (work(), "right right", ""),
     "wrong": (work(WRONG), "wrong right", "gave 25, expected 10"),
-    "untouched": (None, "not answered,not answered", ""),  # made in the fixture
+    "untouched": (editions.students_copy(teachers_notebook(), "98"), "not answered,not answered", ""),
     "syntax": (work(RIGHT + ")"), "wrong right", "SyntaxError"),
     "raises": (work(DOUBLE.format("return 1 / 0")), "wrong right", "division by zero"),
     # what an edited notebook shows does not count
@@ -460,7 +460,6 @@ CLASS = {
     # names
     "Zoë d'Été (2)": (work(), "right right", ""),
     "=cmd()": (work(), "right right", ""),
-    "..": (None, "", ""),  # no folder can have this name; see the zips below
 }
 ISOLATES = grade_sandbox.namespaces_work()
 needs_isolation = pytest.mark.skipif(not ISOLATES, reason="this system has no namespaces for us")
@@ -469,23 +468,13 @@ needs_isolation = pytest.mark.skipif(not ISOLATES, reason="this system has no na
 def hand_in(folder, names):
     for name in names:
         content = CLASS[name][0]
-        if name == "..":
-            continue
         (folder / name).mkdir(parents=True)
         file = "98_tiny.ipynb"
-        if name == "untouched":
-            content = untouched()
         if isinstance(content, tuple):
             file, content = content
         content = content if isinstance(content, bytes) else as_bytes(content)
         (folder / name / file).write_bytes(content)
     return folder
-
-
-def untouched():
-    from helpers.course import editions
-
-    return editions.students_copy(teachers_notebook(), "98_tiny.ipynb")
 
 
 def table(out):
@@ -514,7 +503,7 @@ def graded(course, tmp_path_factory):
 
 
 @needs_isolation
-@pytest.mark.parametrize("name", [name for name in CLASS if name != ".."])
+@pytest.mark.parametrize("name", CLASS)
 def test_what_a_student_did_earns_what_the_functions_return(graded, name):
     out, entries = graded
     _, states, words = CLASS[name]
