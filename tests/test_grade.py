@@ -241,7 +241,11 @@ CLASS = {
     # honest
     "right": (work(), "right right", ""),
     "wrong": (work(WRONG), "wrong right", "gave 25, expected 10"),
-    "untouched": (editions.students_copy(teachers_notebook(), "98"), "not answered,not answered", ""),
+    "untouched": (
+        editions.students_copy(teachers_notebook(), "98"),
+        "not answered,not answered",
+        "",
+    ),
     "syntax": (work(RIGHT + ")"), "wrong right", "SyntaxError"),
     "raises": (work(DOUBLE.format("return 1 / 0")), "wrong right", "division by zero"),
     # what an edited notebook shows does not count
@@ -330,7 +334,7 @@ CLASS = {
             "return 'found it' if there else 'nothing to see'",
         ),
         "wrong right",
-        "",
+        "nothing to see",
     ),
     "looks at the parent": (
         when_called(
@@ -340,7 +344,7 @@ CLASS = {
             "return 'SECRET' if 'A_SECRET' in str(seen) else 'no secret'",
         ),
         "wrong right",
-        "",
+        "no secret",
     ),
     "the right answer in memory": (
         when_called("from helpers.chapters import chapter_98", "return chapter_98._double(x)"),
@@ -412,7 +416,7 @@ CLASS = {
             "return 'written'",
         ),
         "wrong right",
-        "",
+        "read-only",
     ),
     "network": (
         when_called(
@@ -421,7 +425,7 @@ CLASS = {
             "except OSError as error: return str(error)",
         ),
         "wrong right",
-        "",
+        "unreachable",
     ),
     # files
     "duplicated ids": (
