@@ -351,6 +351,11 @@ CLASS = {
         "wrong right",
         "",
     ),
+    "the public cases by heart": (
+        when_called("return {2.0: 4.0, 5.0: 10.0}.get(x, 0.0)"),
+        "wrong right",
+        "other inputs show that it is not right",
+    ),
     "forged responses": (
         hack(
             "import os, numpy",
