@@ -697,11 +697,13 @@ def test_a_flat_folder_is_one_student_a_file_and_an_empty_folder_is_a_student_to
 
 def test_people_who_worked_together_get_a_row_each(course, tmp_path):
     notebook = work()
-    notebook.cells.append(new_markdown_cell("**Names:** Ana López, Bo Chen and Cy"))
+    notebook.cells.append(new_markdown_cell("The question", id="open-question"))
+    notebook.cells.append(new_markdown_cell("**Names:** Ana López, Bo Chen and Cy\n\nOur finding."))
     one = grade_collect.collect(short_class(tmp_path, group=notebook))[0]
     reference = grade_collect.reference(notebooks.find(["98"])[0])
     answers = grade_collect.match(one, reference)
     assert one.people == ["Ana López", "Bo Chen", "Cy"]
+    assert one.opened == {"98": "Our finding."}  # without names
     entry = grade.Entry(one, reference, answers.sources, answers.remarks)
     entry.verdicts = {"98-1": grade.Verdict("right", 2, 2, "")}
     rows = grade.grade_report.tabulate([one], {"group": [entry]})

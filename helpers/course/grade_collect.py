@@ -413,8 +413,9 @@ def _read_words(submission, reference, cells, known):
                 people = [unicodedata.normalize("NFC", each).strip(" \t*_\"'`.") for each in people]
                 submission.people = [each[:80] for each in people if each][:5]
             if below:
-                text.append(cell["source"][:LARGEST_ANSWER])
-    if text:
+                # on the page of all answers nobody has a name
+                text.append(PEOPLE.sub("", cell["source"][:LARGEST_ANSWER]).strip())
+    if any(text):
         submission.opened[reference.number] = "\n\n".join(text)
 
 
