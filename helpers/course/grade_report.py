@@ -11,7 +11,7 @@ import random
 import re
 import zipfile
 
-from helpers.course import notebooks
+from helpers.course import notebooks, notes
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
 color:#1a1a1a;background:#fff}table{border-collapse:collapse}td,th{padding:.25rem .75rem;
@@ -368,7 +368,7 @@ def write_open(out, submissions, entries, seed):
         if not codes:
             continue
         parts.append(f"<h2>{html.escape(reference.path.stem)}</h2>")
-        parts += [f"<pre>{html.escape(rubric)}</pre>" for rubric in rubrics]
+        parts += map(notes.render, rubrics)  # the course's own words; students' are escaped
         for code in codes:
             number, name = key[code]
             parts.append(
