@@ -76,7 +76,7 @@ def answer(name, source):
     head, body = source.rsplit("\n", 1)
     metadata = {
         "course": {"exercise": name, "minutes": 5, "points": 1},
-        "nbgrader": {"solution": True, "grade_id": name},
+        "nbgrader": {"solution": True, "grade": True, "points": 1, "grade_id": name},
         "tags": ["must"],
     }
     source = f"{head}\n    {begin}\n{body}\n    {end}"
