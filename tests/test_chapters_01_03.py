@@ -78,6 +78,25 @@ def test_mean_images_have_their_share_above_them(the_figure):
     assert np.array_equal(images_of(figure)[1].get_array(), means[1, ..., 0])
 
 
+@pytest.mark.parametrize("graphviz", [True, False])
+def test_keras_draws_the_graph_where_graphviz_is_and_the_course_elsewhere(
+    shown, monkeypatch, graphviz
+):
+    def by_keras(model, path, **settings):
+        assert settings["show_shapes"]
+        plt.imsave(path, np.zeros((30, 300, 3)))
+
+    monkeypatch.setattr(chapter_02.shutil, "which", lambda name: graphviz and name)
+    monkeypatch.setattr(chapter_02.importlib.util, "find_spec", lambda name: graphviz and name)
+    monkeypatch.setattr(chapter_02.keras.utils, "plot_model", by_keras)
+    chapter_02.show_graph(models.ABLATIONS["padded"](), "A network")
+    ((figure, alt, _),) = shown
+    (ax,) = figure.axes
+    assert ax.get_title(loc="left") + ax.get_title() == "A network"
+    assert len(ax.images) == graphviz
+    assert ("Conv2D, MaxPooling2D" in alt) == graphviz
+
+
 def test_the_network_is_drawn_with_the_kind_and_the_shape_of_each_layer(shown):
     from helpers.backend import keras
 
@@ -86,9 +105,9 @@ def test_the_network_is_drawn_with_the_kind_and_the_shape_of_each_layer(shown):
     x = keras.layers.MaxPooling2D(2)(x)
     x = keras.layers.Flatten()(x)
     model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
-    chapter_01.show_network(model)
+    plotting.show_network(model, "From left to right", "a_network")
     ((figure, alt, name),) = shown
-    assert name == "01_network"
+    assert name == "a_network"
     assert "image, convolution, pooling, flat vector, dense layer" in alt
     words = [text.get_text() for text in figure.axes[0].texts]
     assert [word for word in words if "×" in word or word.isdigit()] == [

@@ -213,68 +213,6 @@ def show_mean_images(means, share):
     )
 
 
-LAYERS = {  # kind of layer -> its name in words, and its colour
-    "InputLayer": ("image", "0.6"),
-    "Conv2D": ("convolution", plotting.COLOURS[0]),
-    "MaxPooling2D": ("pooling", plotting.COLOURS[1]),
-    "Flatten": ("flat vector", "0.6"),
-    "Dense": ("dense layer", plotting.COLOURS[2]),
-}
-OTHER = ("another layer", "0.6")
-
-
-def show_network(model):
-    """Show a chain of layers from left to right, each with its name and the shape that it returns.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Image outputs are drawn as stacks of sheets: the side grows with the height in pixels, the
-        stack with the number of channels. Vectors are drawn as bars.
-    """
-    figure, ax = plt.subplots(figsize=(10.5, 2.9))
-    left = 0.0
-    for layer in model.layers:
-        right = _draw_layer(ax, layer, left)
-        if layer is not model.layers[-1]:
-            arrow = {"arrowstyle": "-|>", "color": "0.3"}
-            ax.annotate("", (right + 0.65, 0), (right + 0.1, 0), arrowprops=arrow)
-        left = right + 0.75
-    for height, label in ((1.15, "layer"), (-1.4, "shape")):
-        ax.text(-0.3, height, label, ha="right", va="bottom", fontsize=10, color="0.4")
-    ax.set(xlim=(-0.9, left - 0.5), ylim=(-1.5, 2.0))
-    ax.set_title("The image becomes smaller and deeper, then ten probabilities")
-    ax.axis("off")
-    words = [LAYERS.get(type(layer).__name__, OTHER)[0] for layer in model.layers]
-    plotting.show(
-        figure,
-        f"The network from left to right: {', '.join(words)}. Sides shrink while the number of "
-        "channels grows.",
-        name="01_network",
-    )
-
-
-def _draw_layer(ax, layer, left):
-    """Draw what one layer returns, from the place `left` on; return where it ends."""
-    kind, shape, settings = type(layer).__name__, layer.output.shape[1:], layer.get_config()
-    image = len(shape) == 3
-    sheets = 1 + shape[-1] // 12 if image else 1
-    width = 0.3 + shape[0] / 25 if image else 0.25
-    height = width if image else 0.5 + 0.5 * np.log10(shape[0])
-    colour = LAYERS.get(kind, OTHER)[1]
-    for sheet in range(sheets):
-        corner = (left + 0.08 * sheet, 0.04 * (sheets - 1) - 0.08 * sheet - height / 2)
-        ax.add_patch(plt.Rectangle(corner, width, height, facecolor=colour, edgecolor="white"))
-    right = left + width + 0.08 * (sheets - 1)
-    window = settings.get("kernel_size") or settings.get("pool_size")
-    name = [kind.removesuffix("Layer"), window and "{} × {}".format(*window)]
-    name = "\n".join(filter(None, [*name, settings.get("activation")]))
-    middle = (left + right) / 2
-    ax.text(middle, 1.15, name, ha="center", va="bottom", fontsize=10)
-    ax.text(middle, -1.4, " × ".join(map(str, shape)), ha="center", va="bottom", fontsize=10)
-    return right
-
-
 def show_one_filter(image, edge, sums, kept, pooled):
     """Show what one filter makes of an image: sums, what ReLU keeps, what pooling keeps.
 

@@ -1,6 +1,10 @@
 """Exercises of 02: multiply-adds, McNemar's test, an interval over seeds."""
 
+import importlib.util
 import itertools
+import shutil
+import tempfile
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 from scipy import stats
 
 from helpers import plotting, session
+from helpers.backend import keras
 from helpers.exercises import Exercise
 
 work = Exercise(
@@ -294,6 +299,34 @@ def show_differences(difference, found):
         "For each variant the difference in accuracy to the reference: an interval over the seeds, "
         f"and one dot for each seed. {'Some intervals lie' if apart else 'No interval lies'} apart "
         "from zero.",
+    )
+
+
+def show_graph(model, title):
+    """Show the graph of a network's computation, or the course's own drawing of its layers.
+
+    Keras draws the graph where Graphviz and the package pydot are installed.
+
+    Parameters
+    ----------
+    model : keras.Model
+    title : str
+    """
+    if not (shutil.which("dot") and importlib.util.find_spec("pydot")):
+        plotting.show_network(model, title)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.png"
+        keras.utils.plot_model(model, path, show_shapes=True, dpi=plotting.DPI)
+        picture = plt.imread(path)
+    height, width = np.array(picture.shape[:2]) / plotting.DPI
+    figure, ax = plt.subplots(figsize=(width, height + 0.5))
+    ax.imshow(picture)
+    ax.set_title(title)
+    ax.axis("off")
+    kinds = ", ".join(type(layer).__name__ for layer in model.layers)
+    plotting.show(
+        figure, f"The graph of the network, one box for each layer, from top to bottom: {kinds}."
     )
 
 
