@@ -182,7 +182,7 @@ NETWORKS |= {
         "fashion_mnist",
     )
     for name, epochs, changes in (
-        ("strong_short", 7, {"shift": 0, "box": 0}),
+        ("strong_short", 6, {"shift": 0, "box": 0}),
         ("strong", 30, {}),
     )
 }
