@@ -259,7 +259,7 @@ def train(
     batch_size=100,
     learning_rate=0.05,
     gibbs_steps=1,
-    persistent=True,
+    restart=0.0,
     centred=True,
     weight_decay=0.0,
     start=None,
@@ -270,8 +270,10 @@ def train(
 
     The gradient of log p is a difference of two means: over images, and over samples of the
     machine. Contrastive divergence takes samples a few Gibbs steps from the images; the
-    persistent one walks on with chains that it never starts anew. Centred, both layers are
-    measured from their means, which makes the gradient the same for images and their negatives.
+    persistent one walks on with chains that it does not start anew. In between, a few restarts
+    bring chains to images that are rare, where no chain would come by itself. Centred, both
+    layers are measured from their means, which makes the gradient the same for images and their
+    negatives.
 
     Parameters
     ----------
@@ -282,7 +284,10 @@ def train(
         There are `batch_size` chains. Images that fill no batch wait for the next epoch.
     learning_rate : float
         Of the first update; it falls in a line to 0.
-    persistent, centred : bool
+    restart : float from 0 to 1
+        Share of the chains that begin anew at images, drawn by lot in each update: 0 is
+        persistent contrastive divergence, 1 is contrastive divergence.
+    centred : bool
     weight_decay : float
         Times the weights, it is taken from their gradient.
     start : RBM, optional
@@ -322,7 +327,7 @@ def train(
     gibbs_steps = validation.whole_number(gibbs_steps, "gibbs_steps", 1)
     rate = validation.number(learning_rate, "learning_rate", above=0)
     weight_decay = validation.number(weight_decay, "weight_decay", low=0)
-    persistent = validation.flag(persistent, "persistent")
+    restart = validation.number(restart, "restart", low=0, high=1)
     centred = validation.flag(centred, "centred")
     seed = _seed(seed)
     rng = np.random.default_rng(seed)
@@ -351,7 +356,7 @@ def train(
             now = rate * (1 - tf.cast(count / updates, tf.float32))
             number = tf.stack([tf.constant(seed, tf.int64), count])
             _update(
-                parameters, means, chains, gibbs_steps, persistent, centred, gray, v, now,
+                parameters, means, chains, gibbs_steps, restart, centred, gray, v, now,
                 weight_decay, number,
             )  # fmt: skip
 
@@ -378,17 +383,16 @@ def _pieces(first, last):
         yield tf.constant(start, tf.int64), tf.constant(end, tf.int64)
 
 
-def _update(
-    parameters, means, chains, gibbs_steps, persistent, centred, gray, v, rate, decay, seed
-):
+def _update(parameters, means, chains, gibbs_steps, restart, centred, gray, v, rate, decay, seed):
     """One step up the gradient, in place: the whole of the learning."""
     weights, visible_bias, hidden_bias = parameters
     mean_v, mean_h = means
     n = tf.shape(v)[0]
     if gray:
         v = _draw(v, seed)
-    if not persistent:
-        chains.assign(v)
+    if restart:
+        lot = tf.fill([n, 1], tf.constant(restart, tf.float32))
+        chains.assign(tf.where(_draw(lot, seed, 2**19) == 1, v, chains))
     # one product for the images and the chains: reading the weights takes most of the time
     both = tf.sigmoid(tf.concat([v, chains], axis=0) @ weights + hidden_bias)
     h, h_dreamt = both[:n], both[n:]

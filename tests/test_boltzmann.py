@@ -77,14 +77,14 @@ def test_samples_depend_on_the_seed_and_on_nothing_else():
 # --- learning
 
 
-def change(start, images, dreams, *, centred=False):
+def change(start, images, dreams, *, centred=False, restart=0.0):
     """What one update adds to the three arrays, where the dreams are given."""
     parameters = [tf.Variable(a) for a in (start.weights, start.visible_bias, start.hidden_bias)]
     means = [tf.Variable(np.full(n, 0.3 * centred, np.float32)) for n in start.weights.shape]
     chains = tf.Variable(dreams)
     boltzmann._update(
-        parameters, means, chains, 1, True, centred, False, tf.constant(images), tf.constant(1.0),
-        0.0, tf.constant([0, 0], tf.int64),
+        parameters, means, chains, 1, restart, centred, False,
+        tf.constant(images), tf.constant(1.0), 0.0, tf.constant([0, 0], tf.int64),
     )  # fmt: skip
     before = (start.weights, start.visible_bias, start.hidden_bias)
     changes = [after.numpy() - array for after, array in zip(parameters, before, strict=True)]
@@ -134,19 +134,31 @@ def test_the_centred_update_is_that_of_melchior_and_others():
         np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("persistent", [True, False])
+@pytest.mark.parametrize("restart", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("centred", [True, False])
-def test_training_makes_images_more_likely(persistent, centred):
+def test_training_makes_images_more_likely(restart, centred):
     images = np.tile(np.kron(np.eye(2), np.ones((1, 4))), (20, 1))
     seen = []
     trained = boltzmann.train(
-        images, 3, epochs=100, batch_size=10, learning_rate=0.2, persistent=persistent,
+        images, 3, epochs=100, batch_size=10, learning_rate=0.2, restart=restart,
         centred=centred, seed=0, watch=lambda epoch, ours: seen.append(epoch),
     )  # fmt: skip
     assert seen == list(range(1, 101))
     arrays = trained.weights, trained.visible_bias, trained.hidden_bias
     at_first = -8 * np.log(2)
     assert log_likelihood(arrays, images) > at_first + 3
+
+
+@pytest.mark.parametrize(("restart", "moved"), [(0.0, 0.0), (0.3, 0.3), (1.0, 1.0)])
+def test_a_share_of_the_chains_begins_anew_at_the_images(restart, moved):
+    """Units that copy: weights so strong that a Gibbs step keeps every bit."""
+    n, units = 2000, 6
+    copies = RBM(60 * np.eye(units), np.full(units, -30.0), np.full(units, -30.0))
+    _, dreams, _ = change(
+        copies, np.ones((n, units), "f"), np.zeros((n, units), "f"), restart=restart
+    )
+    assert set(np.unique(dreams.mean(axis=1))) <= {0, 1}
+    assert dreams.mean() == pytest.approx(moved, abs=0.04)
 
 
 def test_gray_images_are_drawn_anew():

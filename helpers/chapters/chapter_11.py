@@ -397,20 +397,18 @@ def show_film(characters, strips, steps, title, name=None):
     name : str, optional
         Of the file.
     """
-    figure, axes = plt.subplots(
-        len(strips), 1, figsize=(9.2, 0.2 + 1.9 * len(strips)), squeeze=False
-    )
-    for ax, (label, frames) in zip(axes[:, 0], strips.items(), strict=True):
+    figure, axes = plt.subplots(1, len(strips), figsize=(9.2, 5.2), squeeze=False)
+    for ax, (label, frames) in zip(axes[0], strips.items(), strict=True):
         n_frames, chains = frames.shape[:2]
-        _draw(ax, frames.swapaxes(0, 1).reshape(n_frames * chains, -1), n_frames, (20, 16), label)
+        _draw(ax, frames.swapaxes(0, 1).reshape(n_frames * chains, -1), n_frames, (20, 16))
         ax.set_xticks(np.arange(n_frames) * 18 + 9, [f"{step:,}" for step in steps])
         ax.tick_params(length=0)
-    axes[-1, 0].set_xlabel("Gibbs steps from noise")
+        ax.set(xlabel="Gibbs steps from noise", title=label)
     _head(figure, characters, title)
     plotting.show(
         figure,
         "Film strips of small black-and-white images: each row is one chain that begins as noise "
-        f"at the left and is walked to the right. From the top: {', '.join(strips)}.",
+        f"at the left and is walked to the right. From the left: {', '.join(strips)}.",
         name=name,
     )
 
