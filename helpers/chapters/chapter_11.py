@@ -313,6 +313,25 @@ def load_shipped():
     return machine
 
 
+def ship(machine, card):
+    """Write a machine and its card to the folder of the pretrained networks.
+
+    Parameters
+    ----------
+    machine : RBM
+    card : dict
+        Its settings, and what it reaches. The digest of its arrays is added.
+
+    Examples
+    --------
+    >>> ship(machine, {"epochs": 60, "below": -89.9})  # doctest: +SKIP
+    """
+    arrays = (machine.weights, machine.visible_bias, machine.hidden_bias)
+    np.savez_compressed(SHIPPED, **dict(zip(("weights", "visible", "hidden"), arrays, strict=True)))
+    text = json.dumps({**card, "sha256": digest(machine)}, indent=1) + "\n"
+    SHIPPED.with_suffix(".json").write_text(text, encoding="utf-8")
+
+
 def digest(machine):
     """SHA-256 of the bytes of a machine's three arrays.
 
@@ -344,6 +363,7 @@ def _mosaic(images, columns, shape):
 def _draw(ax, images, columns, shape, label=""):
     ax.imshow(_mosaic(images, columns, shape), cmap="gray", vmin=0, vmax=1)
     ax.set(xticks=[], yticks=[])
+    ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(False)
     ax.set_ylabel(label, rotation=0, ha="right", va="center")
@@ -369,7 +389,7 @@ def show_characters(characters, rows=3):
         Images of each.
     """
     n = len(characters.class_names)
-    figure, ax = plt.subplots(figsize=(9.6, 0.42 * rows * 2))
+    figure, ax = plt.subplots(figsize=(9.6, 1.3 * rows + 0.3))
     half = n // 2
     images = characters.x_train[: rows * n, ..., 0].reshape(rows, 2, half, 20, 16)
     images = images.swapaxes(0, 1).reshape(-1, 20, 16)
@@ -397,7 +417,7 @@ def show_film(characters, strips, steps, title, name=None):
     name : str, optional
         Of the file.
     """
-    figure, axes = plt.subplots(1, len(strips), figsize=(9.2, 5.2), squeeze=False)
+    figure, axes = plt.subplots(1, len(strips), figsize=(9.2, 4.1), squeeze=False)
     for ax, (label, frames) in zip(axes[0], strips.items(), strict=True):
         n_frames, chains = frames.shape[:2]
         _draw(ax, frames.swapaxes(0, 1).reshape(n_frames * chains, -1), n_frames, (20, 16))
