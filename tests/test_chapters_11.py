@@ -55,10 +55,12 @@ def test_a_film_strip_has_a_row_for_each_chain_and_a_column_for_each_step(stand_
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "10", "1,000"]
 
 
-def test_the_title_of_the_curves_names_the_winners(stand_in, shown):
+def test_the_title_of_the_curves_says_how_far_apart_they_end(stand_in, shown):
     worse = CURVES + np.array([5, -9, -9])
     chapter_11.show_learning(stand_in, {"CD-1": worse, "PCD": CURVES})
-    assert "PCD reconstructs best, PCD is the most likely" in shown[0].figure.get_suptitle()
+    title = "The copies end within 5 pixels, the likelihoods 9 nats apart"
+    assert title in shown[0].figure.get_suptitle()
+    assert "lowest error is that of PCD" in shown[0].alt
 
 
 def test_hamming_counts_the_pixels_that_differ():

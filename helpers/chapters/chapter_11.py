@@ -454,7 +454,12 @@ def show_learning(characters, curves):
     left.legend(frameon=False)
     best = min(curves, key=lambda kind: curves[kind]["reconstruction"].iloc[-1])
     likely = max(curves, key=lambda kind: curves[kind]["below"].iloc[-1])
-    _head(figure, characters, f"{best} reconstructs best, {likely} is the most likely")
+    errors, bounds = (
+        np.ptp([table[column].iloc[-1] for table in curves.values()])
+        for column in ("reconstruction", "below")
+    )
+    title = f"The copies end within {errors:.0f} pixels, the likelihoods {bounds:.0f} nats apart"
+    _head(figure, characters, title)
     plotting.show(
         figure,
         "Left, the reconstruction error over the epochs; right, the log-likelihood of held-out "
@@ -538,6 +543,7 @@ def show_study(characters, by_size, by_classes):
             ax.scatter([x] * len(values), values, color=plotting.COLOURS[0], alpha=0.7)
         ax.plot(list(study), [np.mean(v) for v in study.values()], color=plotting.COLOURS[0])
         ax.set(xlabel=label, ylabel="log p of held-out images (nats)")
+    axes[1].set_ylabel(f"log p of held-out images of the first {min(by_classes)} (nats)")
     most = max(by_size, key=lambda x: np.mean(by_size[x]))
     _head(figure, characters, f"Of these sizes, {most} hidden units do best")
     plotting.show(
