@@ -126,7 +126,8 @@ def corrupt(images, name, severity=1, *, seed=0):
 
     Notes
     -----
-    The kinds are those of MNIST-C (Mu and Gilmer, 2019), written anew in NumPy and SciPy with
+    Shot noise, motion blur, rotation, shear, scale, stripes and spatter are kinds of MNIST-C (Mu
+    and Gilmer, 2019); the other four are ours. All are written anew in NumPy and SciPy with
     strengths of our own, so numbers are not comparable with that benchmark's.
 
     Examples

@@ -100,14 +100,10 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
     >>> round(float(np.linalg.norm(change)), 4)
     0.5
     """
-    x = validation.images_for(model, x, "x")
-    radius = validation.number(radius, "radius", low=0, high=1000)
+    x, y, radius, rng = _checked(model, x, y, radius, seed)
     steps = validation.whole_number(steps, "steps", 1)
     norm = validation.choice(norm, "norm", NORMS)
     restarts = validation.whole_number(restarts, "restarts", 1)
-    rng = np.random.default_rng(validation.seed(seed))
-    first = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")
-    y = validation.labels(y, "y", len(x), first.shape[1])
 
     # another callable may give something else the next time, where it reads a global name
     losses_of = _compiled_losses(model) if isinstance(model, keras.Model) else _losses(model)
@@ -131,6 +127,15 @@ def pgd_attack(model, x, y, radius, steps=3, norm="l2", *, restarts=1, seed=0):
     parts = [slice(i, i + BATCH) for i in range(0, len(x), BATCH)]
     with session.progress_bar(len(parts) * restarts * steps, "attacking", delay=1) as bar:
         return np.concatenate([attacked(part) for part in parts])
+
+
+def _checked(model, x, y, radius, seed):
+    """Return what every attack is given, or say what is wrong with it."""
+    x = validation.images_for(model, x, "x")
+    radius = validation.number(radius, "radius", low=0, high=1000)
+    rng = np.random.default_rng(validation.seed(seed))
+    first = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")
+    return x, validation.labels(y, "y", len(x), first.shape[1]), radius, rng
 
 
 def _losses(model):
@@ -193,12 +198,8 @@ def square_attack(model, x, y, radius, queries=300, *, seed=0):
     >>> model(square_attack(model, x, [0], radius=0.25, queries=20)).argmax(axis=1)
     array([1])
     """
-    x = validation.images_for(model, x, "x")
-    radius = validation.number(radius, "radius", low=0, high=1000)
+    x, y, radius, rng = _checked(model, x, y, radius, seed)
     queries = validation.whole_number(queries, "queries", 1)
-    rng = np.random.default_rng(validation.seed(seed))
-    first = validation.probabilities(np.asarray(model(x[:1])), "the outputs of model")
-    y = validation.labels(y, "y", len(x), first.shape[1])
     n, height, width, channels = x.shape
     stripes = rng.choice([-radius, radius], (n, 1, width, channels))
     best = np.clip(x + stripes, 0, 1).astype(np.float32)

@@ -1,7 +1,23 @@
 """The form of an exercise: cases, a right answer, and wrong answers with what to say to each.
 
 A chapter's module builds its exercises; they register themselves by name, so that a notebook
-which imports that module can say ``check("05-2", step)`` and ``hint("05-2")``.
+which imports that module can say ``check("05-2", step)`` and ``hint("05-2")``. The right and the
+wrong answers are functions in ``helpers.answers``; in a students' copy, which has no such folder,
+a file holds what they gave.
+
+What a function gave is plain data, an *outcome*: a dict with its ``"kind"`` and what belongs to it,
+
+=========== ==================================================================================
+``array``   ``value``: an array of numbers
+``text``    ``value``: its beginning
+``none``
+``raised``  ``type`` and ``text`` of the exception; ``line`` of the cell, and ``stub``, whether the
+            function raised NotImplementedError itself
+``late``    it was stopped
+``other``   ``type`` and ``size`` of anything else
+=========== ==================================================================================
+
+and ``broken``, the numbers of the rules that an answer's outcome breaks.
 """
 
 from __future__ import annotations
@@ -12,8 +28,10 @@ import contextvars
 import copy
 import ctypes
 import functools
+import importlib
 import inspect
 import io
+import json
 import re
 import sys
 import textwrap
@@ -22,11 +40,18 @@ import tokenize
 import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 LIMIT = 10.0  # seconds that one call of a student's function may take
+LARGEST = 1_000_000  # numbers in a result that is looked at
+DRAWS = 3  # hidden cases that each generator of an exercise draws
+# what an outcome says in words, and what it says where it was tampered with
+DEFAULTS = {"type": "object", "text": "", "line": ""}
+# in a students' copy: what the right and the wrong answers gave
+STORED = Path(__file__).with_name("outcomes.npz")
 _EXERCISES: dict[str, Exercise] = {}
 _HINTS_GIVEN: dict[str, int] = {}
 _GRADES: dict[str, Grade] = {}  # what `check` said last
@@ -43,21 +68,27 @@ class Grade:
         What to print: the same words in both profiles.
     points : int
         The points of the exercise if it is right, else 0.
+    share : float
+        In how many of the cases the result was right, from 0 to 1.
     """
 
     state: str
     message: str
     points: int = 0
+    share: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One call: a label, the arguments, and how the function is tried on them."""
+    """One call: a label, the arguments, and how the function is tried on them.
+
+    The outcomes of the exercise's own answers on it, by their numbers, are kept as they are asked.
+    """
 
     label: str
     arguments: tuple
-    hidden: bool
-    view: Callable | None
+    view: Callable | None = None
+    outcomes: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,22 +137,23 @@ class Exercise:
     ✗ 99-1, a larger number: gave 25, expected 10.
       That is the square.
     >>> grade_answer("99-1", lambda x: 2 * x)
-    Grade(state='right', message='✓ 99-1: right. Twice is twice.', points=1)
+    Grade(state='right', message='✓ 99-1: right. Twice is twice.', points=1, share=1.0)
     """
 
     def __init__(self, name, *, points, lesson, hint, tolerance=1e-4):
         self.name, self.points, self.lesson, self.tolerance = name, points, lesson, tolerance
         self.hints = (hint,) if isinstance(hint, str) else tuple(hint)
         self.cases: list[Case] = []
-        self.mistakes: list[tuple[Callable, str]] = []  # compared in this order
         self.rules: list[Rule] = []
         self.forbidden: list[Forbidden] = []
+        self.mistakes: list[tuple[Callable, str]] = []  # compared in this order
         self.wrong: list[tuple[Callable, str]] = []  # every wrong answer, for the tests
         self._right = None
-        self._outcomes = {}
+        self._generators = []
+        self._drawn = None, ()
         _EXERCISES[name] = self
 
-    def case(self, label, *arguments, hidden=False, view=None):
+    def case(self, label, *arguments, view=None):
         """Add a case: each is tried, in this order, on copies of the arguments.
 
         Parameters
@@ -130,13 +162,60 @@ class Exercise:
             Stands in the message.
         *arguments
             What the function is called with.
-        hidden : bool
-            Whether only a grader tries it.
         view : callable, optional
             Called with the function and the arguments, it returns what is compared; for answers
             that may differ, in their order for example. Without it, the function's result is.
         """
-        self.cases.append(Case(label, arguments, hidden, view))
+        self.cases.append(Case(label, arguments, view))
+
+    def hidden(self, label, view=None, **settings):
+        """Take a function that draws the cases of a grader: ``draw(rng)`` returns the arguments.
+
+        It varies what the cases vary, and draws nothing for which two answers could be right. A
+        grader calls it `DRAWS` times, with a seed that nobody else knows. What a wrong answer may
+        meet by chance only, such as an empty row, gets a generator of its own, or the same one
+        with other settings.
+
+        Parameters
+        ----------
+        label : str
+            Stands in the message: it fits everything that is drawn.
+        view : callable, optional
+            As in `case`.
+        **settings
+            Of the function.
+        """
+
+        def decorate(function):
+            self._generators.append((label, functools.partial(function, **settings), view))
+            return function
+
+        return decorate
+
+    def drawn(self, seed):
+        """Return the hidden cases of a seed; those of the last seed are kept.
+
+        Parameters
+        ----------
+        seed : int, 0 or more, of any size; or None
+            None for the public cases.
+        """
+        if seed is None:
+            return self.cases
+        if self._drawn[0] != seed:
+            self._drawn = (
+                seed,
+                tuple(
+                    Case(
+                        label,
+                        draw(np.random.default_rng([seed, *self.name.encode(), *place])),
+                        view,
+                    )
+                    for number, (label, draw, view) in enumerate(self._generators)
+                    for place in [(number, turn) for turn in range(DRAWS)]
+                ),
+            )
+        return self._drawn[1]
 
     def right(self, function):
         """Take a function as the right answer; it computes in another way than the notebook's."""
@@ -148,20 +227,30 @@ class Exercise:
 
         Parameters
         ----------
-        message : str, or a rule of this exercise
+        message : str, or what `rule` or `forbids` of this exercise gave
             What to say. A function that stands beside a rule is an example that breaks it.
         **changed
             Settings of the function that make it wrong: where many ways to go wrong are the right
             way with one thing changed, one function says them all.
         """
-        return self._wrong(message, changed, [] if isinstance(message, Rule) else self.mistakes)
+        known = isinstance(message, str)
+        text = message if known else message.message
+
+        def decorate(function):
+            answer = functools.partial(function, **changed) if changed else function
+            self.wrong.append((answer, text))
+            if known:
+                self.mistakes.append((answer, text))
+            return function
+
+        return decorate
 
     def rule(self, message):
         """Take a function as a property of right results: ``holds(result)``.
 
-        With more parameters it gets the arguments too, as the answer left them. It is asked only
-        about the first wrong result, which is also an exception or None at times; where it fails
-        itself, it says nothing.
+        With more parameters it gets the arguments too, as the answer left them. Asked about the
+        first wrong result, which is also an exception or None at times, it gives the advice; where
+        it fails itself, it says nothing.
         """
 
         def decorate(function):
@@ -171,29 +260,128 @@ class Exercise:
         return decorate
 
     def forbids(self, message, *words):
-        """Forbid words in the source of an answer; the decorated function is an example."""
+        """Forbid words in the source of an answer, and say why."""
         self.forbidden.append(Forbidden(message, frozenset(words)))
-        return self._wrong(message, {})
+        return self.forbidden[-1]
 
-    def _wrong(self, message, changed, *lists):
-        def decorate(function):
-            text = message.message if isinstance(message, Rule) else message
-            answer = functools.partial(function, **changed) if changed else function
-            for known in (self.wrong, *lists):
-                known.append((answer, text))
-            return function
+    def outcome(self, case, answer=0):
+        """Return what an answer of the exercise's own gives on a case.
 
-        return decorate
+        Parameters
+        ----------
+        case : Case
+        answer : int
+            0 is the right one; the mistakes follow in their order.
+        """
+        self.learn()
+        if answer not in case.outcomes:
+            function = self._right if answer == 0 else self.mistakes[answer - 1][0]
+            if function is None:
+                raise LookupError(f"this copy of the course holds no answer of {self.name}")
+            outcome = _outcome(case, function)
+            if answer == 0 and outcome["kind"] == "raised":
+                raise RuntimeError(f"the right answer of {self.name}: {_describe(outcome)}")
+            case.outcomes[answer] = outcome
+        return case.outcomes[answer]
 
-    def outcome(self, case, function=None):
-        """Return what one of the exercise's own functions (the right one) gives on a case."""
-        function = function or self._right
-        if (case, function) not in self._outcomes:
-            self._outcomes[case, function] = _call(case, function)[0]
-        return self._outcomes[case, function]
+    def learn(self):
+        """Let it know its answers: the functions, or in a students' copy what they gave."""
+        if self._right or self.mistakes:
+            return
+        if STORED.exists():
+            messages, rows = zip(*_stored().get(self.name, [("", [])]), strict=True)
+            self.mistakes = [(None, message) for message in messages[1:]]
+            for answer, row in enumerate(rows):
+                for case, outcome in zip(self.cases, row, strict=False):
+                    case.outcomes[answer] = outcome
+        else:
+            importlib.import_module(f"helpers.answers.answers_{self.name[:2]}")
 
 
-def grade_answer(name, function, hidden=False):
+@functools.cache
+def _stored():
+    with np.load(STORED, allow_pickle=False) as arrays:
+        return unpack(arrays)
+
+
+def to_store(names):
+    """Compute what a students' copy holds in the place of the answers of exercises.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Exercises whose rooms are imported.
+
+    Returns
+    -------
+    dict of str to list of [str, list of dict]
+        For the right answer and then each mistake: its message, and its outcomes on the cases.
+    """
+    stored = {}
+    for exercise in map(_find, names):
+        exercise.learn()
+        messages = ["", *(message for _, message in exercise.mistakes)]
+        stored[exercise.name] = [
+            [message, [exercise.outcome(case, answer) for case in exercise.cases]]
+            for answer, message in enumerate(messages)
+        ]
+    return stored
+
+
+def pack(data):
+    """Turn nested lists and dicts with arrays in them into what ``np.savez`` writes, as data only.
+
+    Parameters
+    ----------
+    data : list or dict
+        Of such, texts, numbers, None, and arrays of numbers.
+
+    Returns
+    -------
+    dict of str to array
+
+    Examples
+    --------
+    >>> packed = pack([{"kind": "array", "value": np.eye(2)}, {"kind": "none"}])
+    >>> list(packed)
+    ['json', '0']
+    >>> unpack(packed)
+    [{'kind': 'array', 'value': array([[1., 0.],
+           [0., 1.]])}, {'kind': 'none'}]
+    """
+    arrays = {}
+
+    def plain(part):
+        if isinstance(part, np.ndarray):
+            arrays[str(len(arrays))] = part
+            return {"array": str(len(arrays) - 1)}
+        if isinstance(part, dict):
+            return {key: plain(value) for key, value in part.items()}
+        return [plain(value) for value in part] if isinstance(part, list | tuple) else part
+
+    text = json.dumps(plain(data), ensure_ascii=False).encode()
+    return {"json": np.frombuffer(text, np.uint8), **arrays}
+
+
+def unpack(arrays):
+    """Turn what `pack` gave, or an open file of it, into the data again.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+
+    def whole(part):
+        return arrays[part["array"]] if set(part) == {"array"} else part
+
+    try:
+        return json.loads(arrays["json"].tobytes(), object_hook=whole)
+    except Exception as error:  # it may come from a process that nobody trusts
+        raise ValueError(f"these are no packed data: {error!r}") from error
+
+
+def grade_answer(name, function, seed=None):
     """Try a function on the cases of an exercise, whatever the function does.
 
     Parameters
@@ -202,8 +390,8 @@ def grade_answer(name, function, hidden=False):
         For example ``"05-2"``.
     function : callable
         The answer; None and ``...`` are no answer yet.
-    hidden : bool
-        Whether to try the hidden cases too, as a grader does.
+    seed : int, optional
+        Try the hidden cases of this seed too; a students' copy cannot.
 
     Returns
     -------
@@ -220,37 +408,154 @@ def grade_answer(name, function, hidden=False):
     >>> grade_answer("01-1", lambda kernel, channels_in, filters: ...).state
     'wrong'
     >>> grade_answer("01-1", None)
-    Grade(state='not answered', message='01-1: not answered yet', points=0)
+    Grade(state='not answered', message='01-1: not answered yet', points=0, share=0.0)
     """
     exercise = _find(name)
+    cases = [*exercise.cases, *([] if seed is None else exercise.drawn(seed))]
+    for case in cases:
+        exercise.outcome(case)  # first: its imports do not count for the time limit
+    return _grade(exercise, cases, _tried(exercise, cases, function), _words(function))
+
+
+def respond(name, function, seed):
+    """Try a function on hidden cases; what is right need not be known here.
+
+    Parameters
+    ----------
+    name : str
+        An exercise whose room is imported.
+    function : object
+        The answer, whatever it is.
+    seed : int, 0 or more, of any size; or None
+        Which cases to draw; None for the public ones.
+
+    Returns
+    -------
+    list of dict
+        An outcome for each case (see above), fewer after one that was too slow, none
+        without an answer; `pack` makes them ready for ``np.savez``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+
+    Examples
+    --------
+    >>> from helpers.chapters import chapter_01
+    >>> respond("01-1", lambda kernel, channels_in, filters: "many", seed=7)[0]["value"]
+    'many'
+    """
+    exercise = _find(name)
+    return _tried(exercise, exercise.drawn(seed), function)
+
+
+def grade_responses(name, responses, seed, source=""):
+    """Grade what a function gave on hidden cases; only the teacher's course can.
+
+    Parameters
+    ----------
+    name : str
+        An exercise whose room is imported.
+    responses : list of dict
+        What `respond` gave with this seed; whatever is in it, nothing is called or raised.
+    seed : int or None
+    source : str
+        The answer cell, in which forbidden words are looked for.
+
+    Returns
+    -------
+    Grade
+        Its message is in the words of `check`: the label of the case, what came, what was expected
+        at one place, and the advice to a mistake.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    LookupError
+        In a students' copy.
+
+    Examples
+    --------
+    >>> from helpers.chapters import chapter_01
+    >>> answer = lambda kernel, channels_in, filters: kernel**2 * channels_in * filters
+    >>> print(grade_responses("01-1", respond("01-1", answer, seed=7), seed=7).message)
+    ✗ 01-1, a layer drawn at random: gave ..., expected ...
+      Each filter has one bias: add it.
+    """
+    exercise = _find(name)
+    responses = responses if isinstance(responses, list) else [None]
+    outcomes = [_made_sure(exercise, response) for response in responses]
+    # no magics: they are no Python
+    lines = [line for line in source.splitlines() if not line.startswith(("%", "!"))]
+    return _grade(exercise, exercise.drawn(seed), outcomes, _words_in("\n".join(lines)))
+
+
+def _made_sure(exercise, response):
+    """Bring what may be anything into the form of an outcome."""
+    given = response if isinstance(response, dict) else {}
+
+    def get(key, of_type, default):
+        return given[key] if isinstance(given.get(key), of_type) else default
+
+    kind, value = get("kind", str, "other"), given.get("value")
+    numbers = type(value) is np.ndarray and value.dtype.kind in "biuf"
+    if (kind == "array" and numbers) or (kind == "text" and isinstance(value, str)):
+        sure = {"kind": kind, "value": value}
+    else:
+        sure = {"kind": kind if kind in ("none", "late", "raised", "no function") else "other"}
+    texts = {key: get(key, str, default)[:200] for key, default in DEFAULTS.items()}
+    size, broken = get("size", int, None), get("broken", list, [])
+    broken = sorted({rule for rule in broken if isinstance(rule, int)})
+    broken = [rule for rule in broken if 0 <= rule < len(exercise.rules)]
+    return {**sure, **texts, "size": size, "broken": broken, "stub": get("stub", bool, False)}
+
+
+def _tried(exercise, cases, function):
+    """Return the outcomes of an answer on cases, up to one that is too slow."""
     if function is None or function is Ellipsis:
-        return _unanswered(name)
+        return []
     if not callable(function):
-        found = type(function).__name__
-        return Grade("wrong", f"✗ {name}: expected a function, got {found}.")
-    attempts, first_wrong = [], None
-    for case in [case for case in exercise.cases if hidden or not case.hidden]:
-        expected = exercise.outcome(case)  # first: its imports do not count for the time limit
-        came, left = _in_time(lambda case=case: _call(case, function))
-        if isinstance(came, NotImplementedError) and _is_its_own(came, function):
-            return _unanswered(name)
-        attempts.append((case, came, left))
-        if first_wrong is None and not _same(came, expected, exercise.tolerance):
-            first_wrong = len(attempts) - 1
-        if isinstance(came, _TimeUp):
+        return [{"kind": "no function", "type": type(function).__name__}]
+    outcomes = []
+    for case in cases:
+        if case.view:  # with nothing to try: its imports do not count for the time limit either
+            _outcome(case, lambda *arguments: None)
+        call = functools.partial(_attempt, exercise.rules, case, function)
+        outcomes.append(_in_time(call))
+        if outcomes[-1]["kind"] == "late" or outcomes[-1].get("stub"):
             break  # the other cases would take as long
-    if first_wrong is not None:
-        case, came, _ = attempts[first_wrong]
+    return outcomes
+
+
+def _grade(exercise, cases, outcomes, words):
+    """Compare the outcomes of an answer with those of the right one, and say what is wrong."""
+    name = exercise.name
+    if not outcomes or outcomes[-1].get("stub"):
+        return _unanswered(name)
+    if outcomes[0]["kind"] == "no function":
+        return Grade("wrong", f"✗ {name}: expected a function, got {outcomes[0]['type']}.")
+    missing = [{"kind": "late", "broken": []}] * (len(cases) - len(outcomes))
+    right = [
+        _same(came, exercise.outcome(case), exercise.tolerance)
+        for case, came in zip(cases, [*outcomes, *missing], strict=False)
+    ]
+    if not all(right):
+        first_wrong = right.index(False)
+        attempts = list(zip(cases, [*outcomes, *missing], strict=False))
+        attempts = attempts[: max(len(outcomes), first_wrong + 1)]
+        case, came = attempts[first_wrong]
         what = _difference(came, exercise.outcome(case), exercise.tolerance)
-        line = _line(came, function) if isinstance(came, BaseException) else ""
-        advice = _advice(exercise, function, attempts, first_wrong)
-        said = [f"✗ {name}, {case.label}: {what}.", line, advice]
-        return Grade("wrong", "\n  ".join(filter(None, said)))
+        advice = _advice(exercise, words, attempts, first_wrong)
+        said = [f"✗ {name}, {case.label}: {what}.", came.get("line"), advice]
+        message = "\n  ".join(filter(None, said))
+        return Grade("wrong", message, share=sum(right) / len(right))
     for forbidden in exercise.forbidden:
-        if used := forbidden.words & _words(function):
+        if used := forbidden.words & words:
             what = f"✗ {name}: the result is right, but `{min(used)}` is not allowed here."
             return Grade("wrong", f"{what}\n  {forbidden.message}")
-    return Grade("right", f"✓ {name}: right. {exercise.lesson}", exercise.points)
+    return Grade("right", f"✓ {name}: right. {exercise.lesson}", exercise.points, share=1.0)
 
 
 def check(exercise, function):
@@ -392,17 +697,53 @@ def _call(case, function):
         return error, arguments
 
 
+def _outcome(case, function):
+    return _plain(_call(case, function)[0])
+
+
+def _attempt(rules, case, function):
+    """Return the outcome of an answer, with what only an answer has: its line, broken rules."""
+    came, left = _call(case, function)
+    outcome = _plain(came)
+    outcome["broken"] = [n for n, rule in enumerate(rules) if not _holds(rule.holds, came, left)]
+    if isinstance(came, BaseException):
+        outcome["line"] = _line(came, function)
+        outcome["stub"] = isinstance(came, NotImplementedError) and _is_its_own(came, function)
+    return outcome
+
+
+def _plain(came):
+    """Say in plain data what a function gave."""
+    if came is None:
+        return {"kind": "none"}
+    if isinstance(came, BaseException):
+        # TensorFlow's messages go on for many lines
+        try:
+            first = next(iter(str(came).strip().splitlines()), "")
+        except Exception:  # an exception of the student's own may not print
+            first = ""
+        text = textwrap.shorten(first, 150, placeholder=" …").rstrip(".")
+        return {"kind": "raised", "type": type(came).__name__, "text": text}
+    if isinstance(came, np.ndarray) and came.dtype.kind in "biuf" and came.size <= LARGEST:
+        return {"kind": "array", "value": came}
+    if isinstance(came, str):
+        return {"kind": "text", "value": came[:40]}
+    # not everything that has a length tells it: an array of shape () raises
+    sized = isinstance(came, list | tuple | dict | set)
+    return {"kind": "other", "type": type(came).__name__, "size": len(came) if sized else None}
+
+
 def _in_time(call):
     """Return what a call returns, or stop it after `LIMIT` seconds.
 
     It runs in a thread, where an exception can be raised between two lines of Python, on every
     system and in every kernel; a signal reaches only the main thread, and not on Windows.
     """
-    result = [(_TimeUp(), None)]
+    result = []
 
     def run():
         try:
-            result[0] = call()
+            result.append(call())
         except _TimeUp:
             return
 
@@ -422,18 +763,25 @@ def _in_time(call):
                         ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeUp)
                     )
                     thread.join(0.1)
-    return (_TimeUp(), None) if late else result[0]
+    return {"kind": "late", "broken": []} if late or not result else result[0]
 
 
 def _words(function):
-    """Return the names and keywords in the source of a function, if it can be had.
+    """Return the names and keywords in the source of a function, if it can be had."""
+    try:
+        return _words_in(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError):
+        return frozenset()
+
+
+def _words_in(source):
+    """Return the names and keywords in Python code.
 
     Names that it gives to things of its own (imports are none) are left out.
     """
     try:
-        source = textwrap.dedent(inspect.getsource(function))
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-    except (OSError, TypeError, SyntaxError, tokenize.TokenError):
+    except (SyntaxError, tokenize.TokenError):
         return frozenset()
     words = frozenset(token.string for token in tokens if token.type == tokenize.NAME)
     with contextlib.suppress(SyntaxError):  # a lambda's lines may be part of a call
@@ -486,17 +834,14 @@ def _as_array(result):
         return result
 
 
-def _is_numbers(outcome):
-    return isinstance(outcome, np.ndarray) and outcome.dtype.kind in "biuf"
-
-
 def _same(came, expected, tolerance):
-    if _is_numbers(came) != _is_numbers(expected):
+    if came["kind"] != expected["kind"]:
         return False
-    if not _is_numbers(came):
+    if expected["kind"] != "array":
         # shapes and places in a message depend on the case
         texts = (re.sub(r"\d+", "", _describe(outcome)) for outcome in (came, expected))
-        return type(came) is type(expected) and next(texts) == next(texts)
+        return next(texts) == next(texts)
+    came, expected = came["value"], expected["value"]
     if expected.ndim == 0 and came.size == 1:
         came = came.reshape(())
     return came.shape == expected.shape and bool(np.all(_close(came, expected, tolerance)))
@@ -513,41 +858,41 @@ def _close(came, expected, tolerance):
 # --- what to say
 
 
-def _advice(exercise, function, attempts, first_wrong):
+def _advice(exercise, words, attempts, first_wrong):
     """Return the message of the mistake that was made, or the most useful general one."""
-    _, came, left = attempts[first_wrong]
-    words = _words(function)
-    if isinstance(came, _TimeUp):
+    _, came = attempts[first_wrong]
+    kind = came["kind"]
+    if kind == "late":
         return "Does a loop never end, or does it wait for something?"
-    if isinstance(came, NameError):
+    if kind == "raised" and came["type"] in ("NameError", "UnboundLocalError"):
         return ""  # a slip of the pen: its line says all
-    if came is None and words and not words & {"return", "lambda"}:
+    if kind == "none" and words and not words & {"return", "lambda"}:
         return "The function ends without a value: it needs a `return`."
-    agreement = [_agreement(exercise, wrong, attempts) for wrong, _ in exercise.mistakes]
+    messages = [message for _, message in exercise.mistakes]
+    agreement = [_agreement(exercise, number, attempts) for number in range(1, len(messages) + 1)]
     best = max(agreement, default=0)
     if best == len(attempts):
-        return exercise.mistakes[agreement.index(best)][1]
-    for rule in exercise.rules:
-        if not _holds(rule.holds, came, left):
-            return rule.message
+        return messages[agreement.index(best)]
+    if came["broken"]:
+        return exercise.rules[came["broken"][0]].message
     if _is_constant(exercise, attempts):
         return "It gives the same in every case: compute it from the arguments."
     if best > first_wrong:  # this mistake, and then another one
-        return exercise.mistakes[agreement.index(best)][1]
-    if isinstance(came, BaseException):
+        return messages[agreement.index(best)]
+    if kind == "raised":
         return ""
-    if came is None:
+    if kind == "none":
         return "The function ends without a value: it needs a `return`."
-    if not _is_numbers(came):
+    if kind != "array":
         return "Return numbers: one number, or an array of numbers."
-    if np.isnan(came).any():
+    if np.isnan(came["value"]).any():
         return "NaN means 0/0, or the logarithm or the root of a negative number."
     return f'Not a mistake that this check knows. For a hint: hint("{exercise.name}")'
 
 
 def _agreement(exercise, wrong, attempts):
     """Return in how many cases, from the first one on, a wrong answer gives what came."""
-    for number, (case, came, _) in enumerate(attempts):
+    for number, (case, came) in enumerate(attempts):
         if not _same(came, exercise.outcome(case, wrong), exercise.tolerance):
             return number
     return len(attempts)
@@ -555,13 +900,13 @@ def _agreement(exercise, wrong, attempts):
 
 def _is_constant(exercise, attempts):
     """Whether an answer gives the same numbers in all cases, where it should not."""
-    (first, constant, _), *others = attempts
+    (first, constant), *others = attempts
     expected, tolerance = exercise.outcome(first), exercise.tolerance
     return (
-        _is_numbers(constant)
-        and not np.isnan(constant).any()
-        and all(_same(came, constant, tolerance) for _, came, _ in others)
-        and not all(_same(exercise.outcome(case), expected, tolerance) for case, _, _ in others)
+        constant["kind"] == "array"
+        and not np.isnan(constant["value"]).any()
+        and all(_same(came, constant, tolerance) for _, came in others)
+        and not all(_same(exercise.outcome(case), expected, tolerance) for case, _ in others)
     )
 
 
@@ -604,8 +949,9 @@ def _file(function):
 
 def _difference(came, expected, tolerance):
     """Say in a few words what came out, and what was expected."""
-    if not _is_numbers(came):
+    if came["kind"] != "array":
         return _describe(came)
+    came, expected = came["value"], expected["value"]
     if came.shape != expected.shape and (expected.ndim or came.size != 1):
         return f"shape {came.shape}, expected {_shape(expected)}"
     if expected.size <= 4:
@@ -630,24 +976,18 @@ def _shape(expected):
 
 
 def _describe(outcome):
-    if isinstance(outcome, _TimeUp):
+    kind = outcome["kind"]
+    if kind == "late":
         return f"the function was stopped after {LIMIT:g} seconds"
-    if isinstance(outcome, BaseException):
-        # TensorFlow's messages go on for many lines
-        try:
-            first = next(iter(str(outcome).strip().splitlines()), "")
-        except Exception:  # an exception of the student's own may not print
-            first = ""
-        reason = textwrap.shorten(first, 150, placeholder=" …").rstrip(".")
-        return f"the function raised {type(outcome).__name__}" + (f": {reason}" if reason else "")
-    if outcome is None:
+    if kind == "raised":
+        reason = outcome["text"]
+        return f"the function raised {outcome['type']}" + (f": {reason}" if reason else "")
+    if kind == "none":
         return "gave None"
-    if isinstance(outcome, str):
-        return f"gave the text {outcome[:40]!r}"
-    # not everything that has a length tells it: an array of shape () raises
-    sized = isinstance(outcome, list | tuple | dict | set)
-    size = f" and length {len(outcome)}" if sized else ""
-    return f"gave a result of type {type(outcome).__name__}{size}"
+    if kind == "text":
+        return f"gave the text {outcome['value'][:40]!r}"
+    size = f" and length {outcome['size']}" if outcome["size"] is not None else ""
+    return f"gave a result of type {outcome['type']}{size}"
 
 
 def _numbers(array, digits):

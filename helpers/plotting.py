@@ -119,31 +119,36 @@ def squeeze_digits(images):
     return images[..., 0] if images.shape[-1] == 1 else images
 
 
-def _checked(images, name, axes, low=0.0):
+def _checked(images, name, axes, low=0.0, colour=False):
     """Return images without their channel, or say what is wrong with them.
 
     Parameters
     ----------
     images : array of shape (..., h, w) or (..., h, w, 1), values in [low, 1]
-        An image that is NaN all over is one that stays empty.
+        An image that is NaN all over is one that stays empty. With `colour` also (..., h, w, 3).
     name : str
     axes : sequence of str, the names of the axes before (h, w)
     low : float, or array that broadcasts to the images without their channel
+    colour : bool
+        Whether images may be in colour.
     """
     expected = ", ".join([*axes, "h", "w"])
     try:
         images = np.asarray(images)
     except ValueError:
         raise ValueError(f"{name} must be one array of shape ({expected}): sizes differ") from None
-    if images.ndim == len(axes) + 3:
+    in_colour = colour and images.ndim == len(axes) + 3 and images.shape[-1] == 3
+    if images.ndim == len(axes) + 3 and not in_colour:
         images = squeeze_digits(images)
-    if images.ndim != len(axes) + 2 or images.size == 0 or images.dtype.kind not in "fiub":
+    expected_axes = len(axes) + 2 + in_colour
+    if images.ndim != expected_axes or images.size == 0 or images.dtype.kind not in "fiub":
         raise ValueError(
             f"{name} must be numbers of shape ({expected}) or ({expected}, 1), "
             f"not {images.dtype} of shape {images.shape}"
         )
     inside = (images >= low - SLACK) & (images <= 1 + SLACK)
-    fits = inside.all(axis=(-2, -1)) | np.isnan(images).all(axis=(-2, -1))
+    pixels = tuple(range(len(axes), images.ndim))
+    fits = inside.all(axis=pixels) | np.isnan(images).all(axis=pixels)
     if not fits.all():
         first = images[~fits][0]
         bottom = "[-1, 1] where signed, else in [0, 1]" if np.any(low) else "[0, 1]"
@@ -175,7 +180,7 @@ def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
 
     Parameters
     ----------
-    images : array of shape (n, h, w) or (n, h, w, 1), values in [0, 1]
+    images : array of shape (n, h, w), (n, h, w, 1) or, in colour, (n, h, w, 3), values in [0, 1]
         An image of NaN stays empty.
     titles : sequence of n str, optional
     columns : int, 1 or more
@@ -199,7 +204,7 @@ def digit_grid(images, titles=None, columns=10, title=None, wrong=None):
     >>> [ax.get_title() for ax in figure.axes]  # the last place stays free
     ['a', 'b', 'c', '']
     """
-    images = _checked(images, "images", ["n"])
+    images = _checked(images, "images", ["n"], colour=True)
     titles = _one_each(titles, "titles", len(images), "image")
     titles = titles if titles is None else [str(title) for title in titles]
     wrong = _one_each(wrong, "wrong", len(images), "image")
@@ -248,7 +253,8 @@ def digit_table(
     Parameters
     ----------
     images : array of shape (rows, columns, h, w) or (rows, columns, h, w, 1)
-        Values in [0, 1], or in [-1, 1] if `signed`. An image of NaN stays empty.
+        Values in [0, 1], or in [-1, 1] if `signed`. An image of NaN stays empty. Where nothing is
+        signed, images may be in colour: (rows, columns, h, w, 3).
     row_labels, column_labels : sequences of str, optional
     title : str, optional
         The finding.
@@ -279,7 +285,8 @@ def digit_table(
     if signed.ndim and signed.shape != np.shape(images)[:1]:
         raise ValueError(f"signed must be one bool, or one for each row, not {signed.shape}")
     low = -1.0 * signed.reshape(-1, 1, 1, 1)
-    images = _checked(images, "images", ["rows", "columns"], low)
+    low = low if signed.any() else 0.0
+    images = _checked(images, "images", ["rows", "columns"], low, colour=not signed.any())
     n_rows, n_columns = images.shape[:2]
     signed = np.broadcast_to(signed, n_rows)
     row_labels = _one_each(row_labels, "row_labels", n_rows, "row")

@@ -431,7 +431,10 @@ def _autoencoders(dataset):
     with session.progress_bar(2 * len(flat), "fitting autoencoders", delay=1) as bar:
         for name, part in parts.items():
             size = min(COMPONENTS, *part.shape)
-            autoencoders[name] = PCA(size, svd_solver="covariance_eigh").fit(part)
+            # of few images with many pixels the covariance would be the larger matrix
+            few = 2 * len(part) < part.shape[1]
+            solver = "full" if few else "covariance_eigh"
+            autoencoders[name] = PCA(size, svd_solver=solver).fit(part)
             bar.update(len(part))
     return autoencoders
 

@@ -65,3 +65,11 @@ def test_a_search_that_finds_other_distances_is_no_benchmark(monkeypatch, sample
     monkeypatch.setattr(neighbours.NeighbourIndex, "search", wrong)
     with pytest.raises(RuntimeError, match="disagree on the distances"):
         list(bench.search(sample))
+
+
+def test_a_synthetic_class_says_what_each_answer_deserves(tmp_path):
+    deserved = bench.synthetic_class(tmp_path, 40)
+    kinds = [kind for answers in deserved.values() for kind in answers.values()]
+    assert len(kinds) == 160 and kinds.count("hostile") == 4
+    assert {"right", "wrong", "not answered", "hostile"} == set(kinds)
+    assert len(list(tmp_path.rglob("*.ipynb"))) == 40

@@ -169,6 +169,16 @@ CHANGES = {
             ["L∞ 0.1", "L∞ 0.3"],
         ),
     ],
+    "09": [
+        (
+            "watched, target = 6, 4  # the class under the glass, and one that it is mistaken for",
+            "watched, target = 2, 0",
+            ["a Shirt", "way to Coat"],
+        ),
+        ("level = 0.05  # a p-value below it is called significant", "level = 0.01", []),
+        ("usual = 15  # bins", "usual = 5", []),
+        ("kept = 0.8  # share of the images", "kept = 0.5", ["80% coverage"]),
+    ],
     "10": [
         (
             "def neighbour_prices(x_known, y_known, x, k=10):",

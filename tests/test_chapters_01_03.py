@@ -651,3 +651,13 @@ def test_a_draw_chooses_its_own_k():
     images[:, 0, 0, 0] = 0.8 * labels + np.linspace(0, 0.1, 40)
     assert chapter_03.knn_with_own_k(images, labels, images[:6], labels[:6]) == 1
     assert chapter_03.knn_with_own_k(images[:6], labels[:6], images, labels) == 1
+
+
+def test_own_digits_stand_below_their_pictures_with_the_answer(shown):
+    pictures = {"my_7": np.zeros((40, 30)), "drawn_1_serif": np.zeros((50, 50, 3), int)}
+    digits = np.random.default_rng(0).random((2, 28, 28, 1))
+    chapter_01.show_own_digits(pictures, digits, np.eye(10)[[7, 2]] * 0.9)
+    axes = shown[0][0].axes
+    assert [ax.get_title(loc="center") for ax in axes[:2]] == ["my\n7", "drawn\n1_serif"]
+    assert [ax.get_xlabel() for ax in axes[2:]] == ["→ 7\np = 0.90", "→ 2\np = 0.90"]
+    np.testing.assert_allclose(axes[3].images[0].get_array(), digits[1, ..., 0])

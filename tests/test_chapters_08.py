@@ -126,7 +126,7 @@ def test_each_step_of_a_picture_has_its_name_above(shown):
 
 
 def test_accuracies_are_whole_percents():
-    assert ">52%<" in chapter_08.accuracy_table(pd.DataFrame({"k-NN": [0.5249]})).to_html()
+    assert ">52 %<" in chapter_08.accuracy_table(pd.DataFrame({"k-NN": [0.5249]})).to_html()
 
 
 # the drawings

@@ -3,13 +3,17 @@
 import contextlib
 import errno
 import gzip
+import hashlib
 import http.server
+import io
 import os
+import pickle
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -24,7 +28,7 @@ import pytest
 from scipy.io import savemat
 
 from helpers import data, session
-from helpers.data import alphadigits, california, official
+from helpers.data import alphadigits, california, cifar10, official
 from helpers.data.source import NotUsable, read_idx, verify
 
 NOWHERE = "http://127.0.0.1:1/toy.npz"  # refuses connections at once
@@ -161,13 +165,14 @@ def archive(toy, tmp_path, **changes):
 
 # --- what is committed
 
-COMMITTED = data.names()
+# those with a sample
+COMMITTED = [name for name in data.names() if "lite" in data.describe(name).rows]
 
 
 def test_datasets_are_found_by_the_name_of_their_file(make_toy):
     assert {"fashion_mnist", "mnist"} <= set(COMMITTED)
     make_toy("clay")
-    assert data.names() == sorted(["clay", *COMMITTED])
+    assert data.names() == sorted(["clay", "cifar10", *COMMITTED])
     assert data.describe("clay").title == "Clay"
 
 
@@ -910,6 +915,55 @@ for name in data.names():
         assert f"URL fetch failure on https://storage.googleapis.com/tensorflow/{address}" in output
     assert (tmp_path / "datasets" / "fashion-mnist").is_dir()
     assert "<urlopen error" in output  # what scikit-learn passes on
+
+
+def cifar_archive(folder, pixel):
+    """Write an archive laid out as CIFAR-10's, with 2 images in each of its parts."""
+    path = folder / cifar10.FILE
+    with tarfile.open(path, "w:gz") as archive:
+        for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+            images = np.zeros((2, 3, 32, 32), np.uint8)
+            images[0, 2, 4, 7] = pixel  # blue, row 4, column 7
+            content = pickle.dumps({b"data": images.reshape(2, -1), b"labels": [3, 9]})
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_photographs_are_read_from_the_published_archive_only(tmp_path, monkeypatch):
+    path = cifar_archive(tmp_path, pixel=200)
+    with pytest.raises(NotUsable, match=r"is another archive: expected SHA-256 6d958be07457…"):
+        cifar10.read(tmp_path)
+    monkeypatch.setattr(cifar10, "ARCHIVE", hashlib.sha256(path.read_bytes()).hexdigest())
+    arrays = cifar10.read(tmp_path)
+    assert {key: array.shape for key, array in arrays.items()} == {
+        "x_train": (10, 32, 32, 3),
+        "y_train": (10,),
+        "x_test": (2, 32, 32, 3),
+        "y_test": (2,),
+    }
+    assert arrays["x_test"][0, 4, 7].tolist() == [0, 0, 200]
+    assert arrays["x_train"].sum() == 5 * 200
+    assert arrays["y_test"].tolist() == [3, 9]
+
+
+def test_a_dataset_without_a_sample_says_where_to_get_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(data, "_climb", lambda name: (None, None))
+    for profile in ("full", "lite"):
+        with pytest.raises(FileNotFoundError, match=r"CIFAR-10 has no sample, .*cifar-10-python"):
+            data.load("cifar10", profile)
+
+
+def test_arrays_without_a_digest_must_have_their_layout(monkeypatch, capsys):
+    source = data.describe("cifar10")
+    arrays = {key: np.zeros(shape, dtype) for key, (dtype, shape) in source.layout("full").items()}
+    monkeypatch.setattr(data, "_climb", lambda name: ("a test", arrays))
+    assert data.load("cifar10", "full").x_test.shape == (10_000, 32, 32, 3)
+    assert "from a test, their layout checked" in capsys.readouterr().out
+    assert verify(arrays, source, "full", "mine.npz") is arrays
+    with pytest.raises(NotUsable, match=r"mine\.npz holds y_test as uint8 of shape \(9,\)"):
+        verify({**arrays, "y_test": np.zeros(9, np.uint8)}, source, "full", "mine.npz")
 
 
 # --- no full data

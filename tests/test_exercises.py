@@ -6,8 +6,10 @@ import copy
 import functools
 import importlib
 import inspect
+import io
 import linecache
 import pkgutil
+import re
 import sys
 import threading
 import types
@@ -73,17 +75,18 @@ def test_every_answer_cell_has_an_exercise_and_every_exercise_a_cell():
 def test_exercise(name):
     """The notebook's solution is right, its stub is not answered, each mistake gets its message."""
     exercise, cell = EXERCISES[name], answer_cells()[name]
+    exercise.learn()
     stated = cell.metadata["course"]["points"]
     assert exercise.points == stated, "the points of the room are not those of the cell's metadata"
-    assert sum(not case.hidden for case in exercise.cases) >= 2, "give it two cases or more"
-    assert any(case.hidden for case in exercise.cases), "give it a case with hidden=True"
+    assert len(exercise.cases) >= 2, "give it two cases or more"
+    assert exercise.drawn(seed=0), "give it hidden cases: a function under @exercise.hidden"
     assert len({message for _, message in exercise.mistakes}) <= 8, "eight mistakes at most"
     assert 1 <= len(exercise.hints) <= 3, "one to three hints"
-    full = grade_answer(name, solution(name), hidden=True)
+    full = grade_answer(name, solution(name), seed=0)
     assert full == exercises.Grade("right", f"✓ {name}: right. {exercise.lesson}", exercise.points)
     stub = run_cell(editions.stub(cell, name), f"<stub {name}>")
     assert grade_answer(name, stub) == exercises.Grade("not answered", f"{name}: not answered yet")
-    constant = exercise.outcome(exercise.cases[0])
+    constant = exercise.outcome(exercise.cases[0])["value"]
     assert grade_answer(name, lambda *a: constant).state == "wrong", "hard-coding passes"
     for wrong, message in exercise.wrong:
         grade = grade_answer(name, wrong)
@@ -97,10 +100,245 @@ def test_exercise(name):
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_argument_varies(name):
     """An answer that ignores an argument must not pass."""
-    shown = [case.arguments for case in EXERCISES[name].cases if not case.hidden]
+    exercise = EXERCISES[name]
+    assert_all_vary([case.arguments for case in exercise.cases])
+    assert_all_vary([case.arguments for case in exercise.drawn(seed=0)])
+
+
+def assert_all_vary(shown):
     for place, values in enumerate(zip(*(a[: min(map(len, shown))] for a in shown), strict=True)):
         if not isinstance(values[0], np.random.Generator):
             assert len({repr(value) for value in values}) > 1, f"argument {place}"
+
+
+# --- hidden cases
+
+SEEDS = range(20)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_on_drawn_cases_the_solution_is_right_and_every_wrong_answer_wrong(name):
+    """With (nearly) every seed: points come from these cases alone."""
+    exercise = EXERCISES[name]
+    exercise.learn()
+    forbidden = {each.message for each in exercise.forbidden}
+    right = f"✓ {name}: right. {exercise.lesson}"
+    for seed in SEEDS:
+        given = exercises.respond(name, solution(name), seed)
+        grade = exercises.grade_responses(name, given, seed, answer_cells()[name].source)
+        assert grade == exercises.Grade("right", right, exercise.points), (seed, grade.message)
+        for wrong, message in exercise.wrong:
+            separated = any(
+                not exercises._same(
+                    exercises._outcome(case, wrong), exercise.outcome(case), exercise.tolerance
+                )
+                for case in exercise.drawn(seed)
+            )
+            assert separated or message in forbidden, f"with seed {seed} this passes: {message}"
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_what_is_drawn_depends_on_the_seed_alone(name):
+    def drawn(seed):
+        EXERCISES[name]._drawn = None, ()
+        cases = EXERCISES[name].drawn(seed)
+        return [re.sub(r" at 0x\w+", "", repr(case.arguments)) for case in cases]
+
+    first = drawn(2**200)
+    np.random.seed(3)  # noqa: NPY002
+    assert drawn(2**200) == first
+    assert drawn(2**200 + 1) != first
+    assert len(set(first)) > 1
+
+
+def sent(outcomes):
+    """Send outcomes to another process, as data."""
+    written = io.BytesIO()
+    np.savez(written, allow_pickle=False, **exercises.pack(outcomes))
+    written.seek(0)
+    with np.load(written, allow_pickle=False) as arrays:
+        return exercises.unpack(arrays)
+
+
+ANSWERS_OF_ALL_KINDS = [
+    None,
+    ...,
+    3,
+    lambda *a: None,
+    lambda *a: "seven",
+    lambda *a: [[1], [1, 2]],
+    lambda *a: {"x": np.eye(3)},
+    lambda *a: np.eye(3),
+    lambda *a: np.float32(2.5),
+    lambda *a: np.array([1, np.nan, np.inf]),
+    lambda *a: [True, False],
+    lambda *a: 1 / 0,
+    lambda *a: sys.exit(3),
+    lambda *a: np.zeros(exercises.LARGEST + 1),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS_OF_ALL_KINDS)
+def test_responses_are_graded_as_the_check_grades_wherever_they_come_from(answer):
+    """The same words, with the hidden cases only; and nothing is lost on the way."""
+    name, seed = "05-2", 5
+    given = exercises.respond(name, answer, seed)
+    grade = exercises.grade_responses(name, given, seed)
+    assert exercises.grade_responses(name, sent(given), seed) == grade
+    shown, EXERCISES[name].cases = EXERCISES[name].cases, []
+    try:
+        assert exercises.grade_answer(name, answer, seed) == grade
+    finally:
+        EXERCISES[name].cases = shown
+    assert grade.points == 0
+
+
+@pytest.mark.parametrize("answer", ANSWERS_OF_ALL_KINDS)
+def test_without_a_seed_the_public_cases_are_graded_as_by_the_check(answer):
+    given = sent(exercises.respond("05-2", answer, None))
+    assert exercises.grade_responses("05-2", given, None) == grade_answer("05-2", answer)
+
+
+def test_a_stub_and_a_line_cross_over(monkeypatch):
+    stub = run_cell(editions.stub(answer_cells()["05-2"], "05-2"), "<stub>")
+    assert exercises.grade_responses("05-2", sent(exercises.respond("05-2", stub, 1)), 1).state == (
+        "not answered"
+    )
+    typo = run_cell("# ANSWER 05-2\ndef answer(*a):\n    return nq.clip(a)\n")
+    given = sent(exercises.respond("05-2", typo, 1))
+    assert exercises.grade_responses("05-2", given, 1).message.endswith(
+        "\n  Line 3 of the cell: return nq.clip(a)"
+    )
+    monkeypatch.setattr(exercises, "LIMIT", 0.2)
+    late = exercises.respond("05-2", endless, 1)
+    assert late == [{"kind": "late", "broken": []}]
+    assert "was stopped after 0.2 seconds" in exercises.grade_responses("05-2", late, 1).message
+
+
+def test_half_of_the_cases_right_is_said_and_gives_no_points():
+    given = exercises.respond("05-2", solution("05-2"), 1)
+    given[1] = {"kind": "none"}
+    grade = exercises.grade_responses("05-2", given, 1)
+    assert (grade.state, grade.points, grade.share) == ("wrong", 0, (len(given) - 1) / len(given))
+    grade = exercises.grade_responses("05-2", given[:1], 1)  # the others never came
+    assert (grade.state, grade.share) == ("wrong", 1 / len(given))
+
+
+def test_forbidden_words_are_looked_for_in_the_source():
+    def graded(source):
+        given = exercises.respond("03-2", solution("03-2"), 1)
+        return exercises.grade_responses("03-2", given, 1, source)
+
+    assert graded("%%time\n" + answer_cells()["03-2"].source).state == "right"
+    grade = graded("%%time\ndef distances(a, b):\n    return cdist(a, b)")
+    assert grade.state == "wrong" and "`cdist` is not allowed here" in grade.message
+
+
+ANYTHING = [
+    None,
+    "right",
+    [None],
+    [[]],
+    [{}],
+    [{"kind": []}],
+    [{"kind": np.eye(2)}],
+    [{"kind": "array"}],
+    [{"kind": "array", "value": [1]}],
+    [{"kind": "array", "value": np.array(["a"])}],
+    [{"kind": "array", "value": np.array(1 + 2j)}],
+    [{"kind": "text", "value": 3}],
+    [{"kind": "raised", "type": 3, "text": None, "line": ["a"]}],
+    [{"kind": "raised", "type": "E" * 10_000}],
+    [{"kind": "other", "size": "many"}],
+    [{"kind": "none", "broken": ["a", 99, -1, None, np.eye(2)]}],
+    [{"kind": "no function"}],
+    [{"kind": "late", "stub": "yes"}] * 100,
+    [{"kind": "right", "points": 99}],
+]
+
+
+@pytest.mark.parametrize("given", ANYTHING)
+def test_responses_may_be_anything_and_earn_nothing(given):
+    grade = exercises.grade_responses("05-2", given, 1)
+    assert (grade.state, grade.points) == ("wrong", 0)
+    assert len(grade.message) < 1000
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {},
+        {"json": np.zeros(3)},
+        {"json": np.frombuffer(b"[[", np.uint8)},
+        {"json": np.frombuffer(b"[" * 100_000, np.uint8)},
+        {"json": np.frombuffer(b'{"array": "0"}', np.uint8)},
+        {"json": np.frombuffer(b'{"array": []}', np.uint8)},
+    ],
+)
+def test_what_is_not_packed_is_refused(arrays):
+    with pytest.raises(ValueError):
+        exercises.unpack(arrays)
+
+
+# --- in a students' copy
+
+
+@pytest.fixture
+def students_copy(tmp_path, monkeypatch):
+    """Take the answers of an exercise away, and leave what they gave in a file."""
+
+    def take_away(name):
+        exercise = EXERCISES[name]
+        exercise.learn()
+        path = tmp_path / "outcomes.npz"
+        np.savez_compressed(path, **exercises.pack(exercises.to_store([name])))
+        monkeypatch.setattr(exercises, "STORED", path)
+        exercises._stored.cache_clear()
+        monkeypatch.setattr(exercise, "_right", None)
+        monkeypatch.setattr(exercise, "mistakes", [])
+        bare = [exercises.Case(case.label, case.arguments, case.view) for case in exercise.cases]
+        monkeypatch.setattr(exercise, "cases", bare)
+        return exercise
+
+    yield take_away
+    exercises._stored.cache_clear()
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_a_copy_without_functions_says_the_same(name, students_copy):
+    EXERCISES[name].learn()
+    answers = [solution(name), *(wrong for wrong, _ in EXERCISES[name].wrong)]
+    answers += [lambda *a: None, lambda *a: 0, lambda *a: a[99]]
+    before = [grade_answer(name, answer) for answer in answers]
+    given = exercises.respond(name, solution(name), 4)
+    exercise = students_copy(name)
+    assert [grade_answer(name, answer) for answer in answers] == before
+    assert all(function is None for function, _ in exercise.mistakes)
+    # it answers a grader, and cannot grade
+    again = exercises.respond(name, solution(name), 4)
+    assert repr(again) == repr(given)
+    exercise._drawn = None, ()
+    with pytest.raises(LookupError, match=f"holds no answer of {name}"):
+        exercises.grade_responses(name, again, 4)
+
+
+def test_in_a_copy_an_exercise_that_was_not_released_says_so(students_copy):
+    students_copy("05-2")
+    other = Exercise("05-9", points=1, lesson="", hint="")
+    other.case("one", 1)
+    try:
+        with pytest.raises(LookupError, match="this copy of the course holds no answer of 05-9"):
+            check("05-9", lambda x: x)
+    finally:
+        del exercises._EXERCISES["05-9"]
+
+
+def test_a_right_answer_that_fails_is_no_right_answer():
+    exercise = Exercise("99-9", points=1, lesson="", hint="")
+    exercise.case("one", 1)
+    exercise.right(lambda x: x / 0)
+    with pytest.raises(RuntimeError, match="the right answer of 99-9: the function raised Zero"):
+        grade_answer("99-9", lambda x: x)
 
 
 # --- mutants of the solutions
@@ -196,6 +434,8 @@ def mutants(name):
 
 def varied(value, rng):
     """Return an argument like one of a case, with other numbers of the same kind."""
+    if isinstance(value, np.ndarray) and value.dtype == np.float32:
+        return value  # a photo, of which a network must believe something
     if isinstance(value, np.ndarray) and value.dtype == bool and rng.random() < 0.3:
         return np.full_like(value, rng.random() < 0.5)
     if isinstance(value, np.ndarray) and value.ndim == 1:
@@ -208,13 +448,13 @@ def varied(value, rng):
 @pytest.mark.parametrize("name", EXERCISES)
 def test_a_solution_with_one_thing_changed_is_wrong_or_does_the_same(name):
     exercise, rng = EXERCISES[name], np.random.default_rng(0)
-    survivors = [m for m in mutants(name) if grade_answer(name, m[1], hidden=True).state == "right"]
-    for case in exercise.cases * 4:
-        drawn = exercises.Case("", tuple(varied(a, rng) for a in case.arguments), True, case.view)
+    survivors = [m for m in mutants(name) if grade_answer(name, m[1], seed=0).state == "right"]
+    for case in [*exercise.cases * 4, *exercise.drawn(seed=1)]:
+        drawn = exercises.Case("", tuple(varied(a, rng) for a in case.arguments), case.view)
         with warnings.catch_warnings(action="ignore"):
-            expected = exercises._call(drawn, solution(name))[0]
+            expected = exercises._outcome(drawn, solution(name))
             for what, mutant in survivors:
-                came = exercises._call(drawn, mutant)[0]
+                came = exercises._outcome(drawn, mutant)
                 same = exercises._same(came, expected, exercise.tolerance)
                 assert same, f"{what} passes, and gives {came} for {expected}"
 
@@ -230,7 +470,7 @@ def test_a_solution_with_one_thing_changed_is_wrong_or_does_the_same(name):
         ("02-2", lambda a, b: Fraction(solution("02-2")(a, b))),
         ("02-3", lambda a, b: np.array(solution("02-3")(a, b))),
         ("03-3", lambda images, labels, ks: int(solution("03-3")(images, labels, list(ks)))),
-        ("04-3", lambda m, right, share: right[m >= np.quantile(m, 1 - share)].mean()),
+        ("04-3", lambda m, right, share: right[np.argsort(m)[-round(share * len(m)) :]].mean()),
         ("05-1", lambda *a: np.asarray(solution("05-1")(*a))),
         ("05-3", lambda *a: np.array([solution("05-3")(*a)])),
         ("05-4", lambda x, g, rate: np.clip(x - rate * -g, 0, 1).tolist()),
@@ -240,7 +480,7 @@ def test_a_solution_with_one_thing_changed_is_wrong_or_does_the_same(name):
     ],
 )
 def test_an_answer_that_is_written_differently_is_right_too(name, answer):
-    assert grade_answer(name, answer, hidden=True).state == "right"
+    assert grade_answer(name, answer, seed=0).state == "right"
 
 
 SOFTMAX = """
@@ -257,7 +497,7 @@ def distances(a, b):
 
 @pytest.mark.parametrize("name, source", [("01-2", SOFTMAX), ("03-2", DISTANCES)])
 def test_a_student_may_give_any_name_to_things_of_their_own(name, source):
-    assert grade_answer(name, run_cell(source), hidden=True).state == "right"
+    assert grade_answer(name, run_cell(source), seed=0).state == "right"
 
 
 @pytest.mark.parametrize(
@@ -487,7 +727,7 @@ def test_a_function_that_changes_its_arguments_spoils_nothing():
         return np.clip(x, 0, 1, out=x)
 
     for _ in range(2):
-        assert grade_answer("05-2", in_place, hidden=True).state == "right"
+        assert grade_answer("05-2", in_place, seed=0).state == "right"
 
 
 def test_the_warnings_of_an_answer_are_not_shown():
@@ -506,7 +746,7 @@ def test_a_hidden_case_counts_for_the_grade_and_not_for_the_check():
         return {2: 5, 3: 320 if channels_in == 1 else 18496}.get(kernel, 0)
 
     assert grade_answer("01-1", knows_the_cases).points == 1
-    assert grade_answer("01-1", knows_the_cases, hidden=True).points == 0
+    assert grade_answer("01-1", knows_the_cases, seed=0).points == 0
 
 
 def test_a_check_leaves_the_random_numbers_of_the_notebook_alone():
@@ -520,7 +760,8 @@ def test_a_check_leaves_the_random_numbers_of_the_notebook_alone():
 
     def all_checks():
         chapter_05._model.cache_clear()
-        EXERCISES["05-1"]._outcomes.clear()
+        for case in EXERCISES["05-1"].cases:
+            case.outcomes.clear()
         for name in EXERCISES:
             grade_answer(name, solution(name))
 
@@ -654,7 +895,7 @@ def session(monkeypatch):
     for name, points in (("98-2", 3), ("98-1", 1)):
         exercise = Exercise(name, points=points, lesson="Twice.", hint="Add it to itself.")
         exercise.case("a number", 2)
-        exercise.case("another one", 5, hidden=True)
+        exercise.case("another one", 5)
         exercise.right(lambda x: x + x)
 
 
@@ -696,5 +937,5 @@ def test_progress_without_the_set_up_cell_says_what_to_run(session, capsys, monk
 
 
 def test_a_grader_leaves_the_progress_of_a_session_alone(session, capsys):
-    exercises.grade_answer("98-1", lambda x: 2 * x, hidden=True)
+    exercises.grade_answer("98-1", lambda x: 2 * x)
     assert "0 of 2 exercises tried" in shown(capsys)

@@ -42,8 +42,9 @@ ROOMS = {
     ],
     "counterfactuals": ["backend", "validation", "inversion", "models", "realism"],
 }
-# The two rooms on the top floor take what they need from the others.
+# The rooms on the top floor take what they need from the others.
 ROOMS["chapters"] = sorted(set(ROOMS) - {"__init__"})
+ROOMS["answers"] = ["backend", "chapters"]
 ROOMS["course"] = sorted(ROOMS)
 
 # Rooms that a student's first cells import: these stay light, so Keras waits inside a function.
@@ -140,14 +141,23 @@ def test_a_module_imports_only_rooms_below_its_own(module):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_chapter_is_imported_by_its_notebook_only(module):
+def test_a_chapter_is_imported_by_its_notebook_and_its_answers_only(module):
     """Chapters do not share: what two of them need moves down into a room of its own."""
     # `from helpers import chapters` alone is how a command finds them all
     imported = {name for name, _ in IMPORTS[module]} - {module}
+    if module.startswith("helpers.answers."):
+        imported -= {f"helpers.chapters.chapter_{module[-2:]}"}
     chapters = sorted(name for name in imported if name.startswith("helpers.chapters."))
     assert not chapters, (
         f"{module} imports {chapters}: move what it needs from there to a room that both import"
     )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nobody_imports_the_answers(module):
+    """A students' copy has none; `helpers.exercises` looks for them when an answer is checked."""
+    found = {name for name, _ in IMPORTS[module] if room(name) == "answers"}
+    assert room(module) == "answers" or not found
 
 
 def test_no_module_imports_one_that_imports_it():
@@ -188,7 +198,7 @@ def test_a_command_imports_keras_only_when_it_runs(module):
 def test_a_notebook_imports_no_command_and_no_other_chapter(path):
     for name, _ in imports(ast.parse(source_of(path))):
         assert room(name) in ROOMS, f"{path.name} imports {name}, which is no module of helpers"
-        assert room(name) != "course", f"{path.name} imports {name}: that is the command line"
+        assert room(name) not in ("course", "answers"), f"{path.name} imports {name}: not for it"
         own = f"helpers.chapters.chapter_{path.name[:2]}"
         assert room(name) != "chapters" or name == own, (
             f"{path.name} imports {name}: what two notebooks need belongs in a room they share"
@@ -214,9 +224,11 @@ def test_settings_are_read_in_session_only(module):
         )
 
 
-def test_the_packages_of_the_library_are_named_for_the_installation():
-    """A folder that pyproject.toml does not name is missing where the course is installed."""
+def test_the_packages_of_the_library_are_found_by_the_installation():
+    """A folder that is not found is missing where the course is installed."""
     import tomllib
+
+    from setuptools import find_packages
 
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     packages = {
@@ -224,4 +236,5 @@ def test_the_packages_of_the_library_are_named_for_the_installation():
         for folder, _, files in os.walk(HELPERS)
         if "__init__.py" in files
     }
-    assert set(settings["tool"]["setuptools"]["packages"]) == packages
+    found = settings["tool"]["setuptools"]["packages"]["find"]
+    assert set(find_packages(ROOT, **found)) == packages

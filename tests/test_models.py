@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from helpers import checkpoints, models
+from helpers import checkpoints, data, models
 from helpers.backend import keras, tf
 from helpers.course import train as command
 from helpers.models import Network, load_or_train, load_to_invert
@@ -395,26 +395,39 @@ def test_data_without_classes_and_networks_that_do_not_fit_them_are_named(small)
 PRETRAINED = sorted(checkpoints.PRETRAINED.glob("*.weights.h5"))
 # those of the chapters' rooms, too
 NETWORKS = {(network.dataset, network.name): network for network in command.networks()}
+BANDS = {"mnist": (0.97, 1), "fashion_mnist": (0.8, 0.96)}  # test accuracies of the full data
 
 
 @pytest.mark.parametrize("weights", PRETRAINED, ids=lambda path: path.name)
-def test_every_pretrained_network_is_verified_and_fits_the_code(weights, sample, capsys):
+def test_every_pretrained_network_is_verified_and_fits_the_code(weights, capsys):
     card = json.loads(checkpoints.card_path(weights).read_text())
     network = NETWORKS[card["dataset"], card["network"]]
+    sample = data.load(card["dataset"], "lite")
     model = network.build(models.DIGIT, 10)
     expected = checkpoints.wanted(model, network, sample, card["seed"])
     expected["images"] = 60_000
+    capsys.readouterr()
     assert weights == checkpoints.pretrained_path(network, sample, card["seed"])
     assert checkpoints.load(model, weights, expected) == card
     assert capsys.readouterr().out == ""
-    assert 0.97 < card["test_accuracy"] < 1
+    low, high = BANDS[card["dataset"]]
+    assert low < card["test_accuracy"] < high
     assert f"train {network.name} --seeds {card['seed']} --ship" in card["command"]
     # far from what the images of the test set say, but no chance: 0.1
-    assert models.accuracy(model, sample.x_test[:100], sample.y_test[:100]) > 0.9
+    right = models.accuracy(model, sample.x_test[:100], sample.y_test[:100])
+    assert right > card["test_accuracy"] - 0.1
 
 
 def test_pretrained_networks_stay_small():
     sizes = [path.stat().st_size for path in PRETRAINED]
     assert len(sizes) >= 14
     assert max(sizes) < 5e6
-    assert sum(sizes) < 20e6
+    assert sum(sizes) < 25e6
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=map("-".join, NETWORKS))
+def test_a_network_that_is_asked_is_not_in_training(network):
+    """Keras's random layers are at work wherever nobody says ``training=False``."""
+    model = network.build(models.DIGIT, 10)
+    images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+    np.testing.assert_array_equal(model(images), model(images, training=False))

@@ -109,6 +109,17 @@ def test_digits_are_drawn_as_they_are_on_one_gray_scale():
         assert np.array_equal(image.get_array(), 0.5 * glyph[..., 0])
 
 
+def test_pictures_in_colour_are_drawn_as_they_are_in_grids_and_tables():
+    photos = RNG.random((2, 3, 8, 6, 3))
+    for figure in (plotting.digit_grid(photos[0], columns=3), plotting.digit_table(photos)):
+        drawn = [np.asarray(image.get_array()) for image in images_of(figure)]
+        np.testing.assert_array_equal(drawn[:3], photos[0])
+    with pytest.raises(ValueError, match=r"images must hold values in \[0, 1\]; one image runs"):
+        plotting.digit_grid(2 * photos[0])
+    with pytest.raises(ValueError, match="numbers of shape"):  # a difference has no colours
+        plotting.digit_table(photos, signed=True)
+
+
 def test_titles_stand_over_their_images_and_wrong_ones_are_orange():
     figure = plotting.digit_grid(GLYPHS, list("abcde"), wrong=[0, 1, 0, 0, 1], title="Two fail")
     assert [ax.get_title(loc="center") for ax in figure.axes] == list("abcde")
@@ -151,7 +162,7 @@ def test_only_signed_rows_are_drawn_as_differences_centred_at_zero():
     ("images", "words"),
     [
         (np.zeros((20, 16)), r"shape \(n, h, w\).*not float64 of shape \(20, 16\)"),
-        (np.zeros((3, 20, 16, 3)), r"not float64 of shape \(3, 20, 16, 3\)"),
+        (np.zeros((3, 20, 16, 4)), r"not float64 of shape \(3, 20, 16, 4\)"),
         (np.zeros((0, 20, 16)), r"not float64 of shape \(0, 20, 16\)"),
         ([np.zeros((2, 2)), np.zeros((3, 3))], "sizes differ"),
         (np.full((1, 2, 2), "a"), "images must be numbers"),

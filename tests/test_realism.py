@@ -237,3 +237,18 @@ def test_diversity_needs_as_many_real_digits(half_sample):
     )
     with pytest.raises(ValueError, match="as many test images each; 3 has 2"):
         realism.diversity(half_sample.x_train[:5], np.full(5, 3), small)
+
+
+def test_few_large_images_are_redrawn_by_their_first_components():
+    class Few:
+        task, class_names = "classification", ("0", "1")
+        x_train, y_train = inversion.noise(40, seed=0, shape=(12, 12, 1)), np.arange(40) % 2
+        x_test, y_test = x_train, y_train
+
+    x = inversion.noise(3, seed=1, shape=(12, 12, 1))
+    error, _, _ = realism.reconstruction_scores(x, [0, 1, 0], Few)
+    known, flat = Few.x_train.reshape(40, -1), x.reshape(3, -1)
+    middle = known.mean(axis=0)
+    first = np.linalg.svd(known - middle)[2][: realism.COMPONENTS]
+    redrawn = np.clip(middle + (flat - middle) @ first.T @ first, 0, 1)
+    np.testing.assert_allclose(error, ((flat - redrawn) ** 2).mean(axis=1), rtol=1e-3)

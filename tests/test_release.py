@@ -1,19 +1,23 @@
 """The students' copy: nothing leaks into it, and nobody's work is lost when it is made again."""
 
+import ast
 import dataclasses
 import errno
 import json
 import os
+import py_compile
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import data
+from helpers import data, exercises
 from helpers.course import editions, notebooks, release
 from helpers.course.__main__ import main
 from helpers.data import mnist
@@ -29,12 +33,12 @@ def area(radius):
     ### END SOLUTION'''
 
 
-def answer(source=SOLUTION, exercise="01-1", grade_id="01-1"):
+def answer(source=SOLUTION, exercise="01-1", grade_id="01-1", points=1):
     return new_code_cell(
         source,
         metadata={
             "course": {"exercise": exercise, "minutes": 5, "points": 1},
-            "nbgrader": {"solution": True, "grade_id": grade_id},
+            "nbgrader": {"solution": True, "grade_id": grade_id, "grade": True, "points": points},
             "jupyter": {"source_hidden": True},
             "tags": ["must", "nbval-ignore-output"],
         },
@@ -59,6 +63,9 @@ def course(tmp_path, monkeypatch):
         "helpers/models.py",
         "helpers/__pycache__/models.pyc",
         "helpers/course/run.py",
+        "helpers/answers/answers_01.py",
+        "helpers/chapters/chapter_01.py",
+        "helpers/chapters/chapter_07.py",
         *release.READMES.values(),
         "data/samples/mnist.npz",
         "data/pretrained/mnist-cnn.json",
@@ -77,6 +84,7 @@ def course(tmp_path, monkeypatch):
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"{name}: {{data}}" if name.endswith(".md") else name)
+    (root / "pyproject.toml").write_text('[project]\nversion = "1.2.0"\n')
     save("01_a", new_markdown_cell("# a"), answer())
     save("further/07_b", new_code_cell("print(2)"))
     return root
@@ -114,12 +122,16 @@ def content(folder):
 def test_a_copy_holds_what_students_need_and_nothing_else(copy):
     assert set(content(copy)) == {
         "helpers/models.py",
+        "helpers/chapters/chapter_01.py",
+        "helpers/chapters/chapter_07.py",
         "helpers/course/run.py",
         *release.READMES.values(),
         "data/samples/mnist.npz",
         "data/pretrained/mnist-cnn.json",
+        "helpers/outcomes.npz",
         "requirements.txt",
         "constraints.txt",
+        "pyproject.toml",
         "README.md",
         ".gitignore",
         "notebooks/01_a.ipynb",
@@ -185,6 +197,42 @@ def test_only_core_notebooks_with_exercises_end_with_my_progress(course, tmp_pat
     assert content(tmp_path / "copy") == before  # no random ids
 
 
+def test_checks_compare_with_stored_results(copy):
+    """Of the exercises that were released, and of no others."""
+    with np.load(copy / "helpers" / "outcomes.npz", allow_pickle=False) as arrays:
+        stored = exercises.unpack(arrays)
+    exercise = exercises._EXERCISES["01-1"]
+    assert list(stored) == ["01-1"]
+    (said, right), *mistakes = stored["01-1"]
+    assert said == "" and [outcome["value"].item() for outcome in right] == [5, 320, 18_496]
+    assert [message for message, _ in mistakes] == [message for _, message in exercise.mistakes]
+    assert all(len(row) == len(exercise.cases) for _, row in mistakes)
+
+
+def test_an_exercise_that_no_room_knows_is_named(course, tmp_path):
+    for name in ("01-9", "98-1"):
+        source = SOLUTION.replace("01-1", name)
+        save("01_a", answer(source, name, name))
+        assert name in objection(tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("edition", [[], ["--presenter"]])
+def test_a_copy_says_which_notebook_it_is_and_of_which_version(course, tmp_path, edition):
+    def about():
+        main(["release", *edition, "--to", str(tmp_path / "copy")])
+        return read(tmp_path / "copy", "01_a").metadata["course"]
+
+    book = new_notebook(cells=[answer()], metadata={"course": {"minutes": 75}})
+    notebooks.write(book, notebooks.FOLDER / "01_a.ipynb")
+    first = about()
+    assert first["minutes"] == 75 and first["id"] == "01_a"
+    assert re.fullmatch(r"1\.2\.0\+[0-9a-f]{8}", first["version"])
+    assert about() == first
+    save("01_a", answer(), new_code_cell("print(1)", id="another"))
+    assert about()["version"] != first["version"]
+
+
 def test_a_stub_raises_until_it_is_answered():
     names = {}
     exec(editions.stub(answer(), "here"), names)
@@ -208,6 +256,7 @@ BARE = "### BEGIN SOLUTION\nx = 1\n### END SOLUTION"
         (answer(""), "first line"),
         (answer(exercise="01-2"), "course.exercise"),
         (answer(grade_id="01-2"), "nbgrader.grade_id"),
+        (answer(points=2), "metadata nbgrader.points must be 1, not 2"),
         (new_code_cell(SOLUTION), "course.exercise"),
         (new_code_cell("# ANSWER 01-1\ndef area(r):\n    return 3.14 * r**2"), "course.exercise"),
         (new_code_cell(BARE), "first line must be like '# ANSWER 05-2', not '### BEGIN SOLUTION'"),
@@ -232,6 +281,8 @@ def test_a_solution_in_a_cell_of_text_does_not_leak(course, tmp_path):
 )
 def test_a_copy_holds_the_notebooks_that_were_chosen(course, tmp_path, wanted, found):
     main(["release", *wanted, "--to", str(tmp_path / "copy")])
+    rooms = {path.name for path in (tmp_path / "copy" / "helpers" / "chapters").iterdir()}
+    assert rooms == {f"chapter_{Path(name).name[:2]}.py" for name in found}
     folder = tmp_path / "copy" / "notebooks"
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} == found
 
@@ -515,6 +566,165 @@ def test_only_answers_and_notes_differ_between_the_editions(students, path):
             assert solution not in released.source
         else:
             assert released.source == mine.source
+
+
+def test_two_runs_write_the_same_bytes(students, tmp_path):
+    """In a process of its own: no order of a set, no date, no random id may get in."""
+    done = subprocess.run(
+        [sys.executable, "-m", "helpers.course", "release", "--to", tmp_path / "again"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = content(students), content(tmp_path / "again")
+    assert [name for name in first | second if first.get(name) != second.get(name)] == []
+
+
+def squeezed(text):
+    return re.sub(r"\s+", "", text)
+
+
+# a line that notebooks and library show, too
+SHOWN_TO_ALL = {"with tf.GradientTape() as tape:"}
+
+
+def secrets():
+    """Yield each line of a solution or of an answer's function that says something, squeezed."""
+    code = {
+        f"{path.name}, {cell.metadata['course']['exercise']}": cell.source
+        for path in REAL
+        for cell in notebooks.code_cells(notebooks.read(path))
+        if editions.is_answer(cell)
+    }
+    code |= {path.name: path.read_text(encoding="utf-8") for path in ANSWERS}
+    for where, source in code.items():
+        for function in ast.walk(ast.parse(source)):
+            if isinstance(function, ast.FunctionDef | ast.Lambda):
+                body = function.body if isinstance(function.body, list) else [function.body]
+                first, last = body[0].lineno, body[-1].end_lineno
+                lines = source.splitlines()[first - 1 : last]
+                if isinstance(function, ast.Lambda):
+                    lines = [ast.get_source_segment(source, function)]
+                for line in lines:
+                    known = line.strip() in SHOWN_TO_ALL or line.strip().startswith(
+                        ("import ", "from ", "#", '"""')
+                    )
+                    if not known and len(squeezed(line)) >= 16:
+                        yield where, squeezed(line)
+
+
+ANSWERS = sorted((ROOT / release.ANSWERS).glob("answers_*.py"))
+
+
+def names():
+    """Names of the functions that compute right and wrong answers, and of their modules."""
+    for path in ANSWERS:
+        yield path.stem
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                yield function.name
+
+
+def texts(folder):
+    """Yield what is in each file: text, JSON with its texts unquoted, archives unpacked."""
+    for name, raw in content(folder).items():
+        if zipfile.is_zipfile(folder / name):
+            with zipfile.ZipFile(folder / name) as archive:
+                for member in archive.namelist():
+                    yield f"{name}/{member}", readable(archive.read(member))
+        yield name, readable(raw)
+        if name.endswith((".ipynb", ".json")):
+            yield name, "\n".join(strings(json.loads(raw)))
+
+
+def readable(raw):
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:  # as the command `strings` does
+        return "\n".join(run.decode() for run in re.findall(rb"[\t\r\n -~]{6,}", raw))
+
+
+def strings(part):
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, list) and all(isinstance(each, str) for each in part):
+        yield "".join(part)  # the lines of a cell
+    elif isinstance(part, list | dict):
+        for each in part.values() if isinstance(part, dict) else part:
+            yield from strings(each)
+
+
+def leaks(folder):
+    """List each secret that stands in a file of a copy; what hints say is no secret."""
+    found = []
+    lines, words = list(secrets()), re.compile(rf"(?<!\w)({'|'.join(set(names()))})(?!\w)")
+    hints = {squeezed(hint) for each in exercises._EXERCISES.values() for hint in each.hints}
+    for name, text in texts(folder):
+        found += [f"{name}: the name {word}" for word in set(words.findall(text))]
+        text = squeezed(text)
+        for hint in hints:
+            text = text.replace(hint, "")
+        found += [f"{name}: {line} ({where})" for where, line in lines if line in text]
+    return found
+
+
+def test_no_file_of_a_copy_holds_a_solution(students):
+    assert len(set(secrets())) > 300 and len(set(names())) > 100
+    assert leaks(students) == []
+    assert not [name for name in content(students) if "answers" in name or name.endswith(".pyc")]
+
+
+def test_a_solution_that_is_left_in_is_found(students, tmp_path):
+    """In a room, in an archive, in the output of a cell, as bytecode."""
+    shutil.copytree(students, tmp_path / "copy")
+    copy, answers = tmp_path / "copy", ROOT / release.ANSWERS / "answers_05.py"
+    room = copy / "helpers" / "chapters" / "chapter_05.py"
+    function = ast.get_source_segment(
+        source := answers.read_text(encoding="utf-8"),
+        next(
+            part
+            for part in ast.walk(ast.parse(source))
+            if isinstance(part, ast.FunctionDef) and part.name == "_by_hand"
+        ),
+    )
+    room.write_text(room.read_text(encoding="utf-8") + f"\n\n{function}", encoding="utf-8")
+    np.savez(copy / "data" / "mine.npz", note=np.frombuffer(function.encode(), np.uint8))
+    py_compile.compile(answers, copy / "data" / "cached.pyc")
+    solved = notebooks.read(next(path for path in REAL if path.name.startswith("05")))
+    cell = next(cell for cell in solved.cells if editions.is_answer(cell))
+    output = new_output("stream", text=cell.source)
+    shown = new_notebook(cells=[new_code_cell("print(In)", outputs=[output])])
+    notebooks.write(shown, copy / "notebooks" / "mine.ipynb")
+    found = {leak.split(":")[0] for leak in leaks(copy)}
+    assert found >= {
+        "helpers/chapters/chapter_05.py",
+        "data/mine.npz/note.npy",
+        "data/cached.pyc",
+        "notebooks/mine.ipynb",
+    }
+
+
+def test_nbgrader_takes_the_same_solutions_out_and_sees_the_points():
+    """By its own code, where it is installed: ``pip install -e ".[nbgrader]"``."""
+    pytest.importorskip("nbgrader")
+    from nbgrader import preprocessors, utils
+    from nbgrader.nbgraderformat.v3 import MetadataValidatorV3
+
+    for path in REAL:
+        book, copy = notebooks.read(path), editions.students_copy(notebooks.read(path), path.name)
+        for edition in (book, copy):
+            MetadataValidatorV3().validate_nb(edition)
+            points = [utils.determine_grade(c)[1] for c in edition.cells if utils.is_grade(c)]
+            answers = [cell for cell in edition.cells if editions.is_answer(cell)]
+            assert points == [cell.metadata["course"]["points"] for cell in answers]
+        cleared, _ = preprocessors.ClearSolutions(code_stub={"python": editions.STUB}).preprocess(
+            book, {}
+        )
+        theirs = {cell.id: cell.source for cell in cleared.cells}
+        assert all(theirs[cell.id] == cell.source for cell in copy.cells)
 
 
 def test_an_untouched_copy_runs_to_its_end(students, tmp_path):

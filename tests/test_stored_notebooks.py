@@ -283,7 +283,7 @@ def test_an_answer_cell_says_what_release_and_grading_need(path):
             assert type(course[key]) is int and course[key] > 0, (
                 f"{where}: {key} must be a whole number above 0, not {course[key]!r} ({EDIT})"
             )
-        expected = {"schema_version": 3, "solution": True, "grade": False, "locked": False}
+        expected = {"schema_version": 3, "solution": True, "grade": True, "locked": False}
         nbgrader = {key: cell.metadata["nbgrader"].get(key) for key in expected}
         assert nbgrader == expected, f"{where}: nbgrader needs {expected}, not {nbgrader} ({EDIT})"
         assert course["exercise"].startswith(path.name[:2]), f"{where}: number it after its chapter"

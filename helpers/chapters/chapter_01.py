@@ -3,8 +3,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
-from scipy import special
-from sklearn import metrics
 
 from helpers import plotting, session
 from helpers.backend import keras
@@ -40,30 +38,16 @@ count = Exercise(
 count.case("the text's example", 2, 1, 1)
 count.case("kernel 3, 1 channel, 32 filters", 3, 1, 32)
 count.case("kernel 3, 32 channels, 64 filters", 3, 32, 64)
-count.case("kernel 5, 3 channels, 8 filters", 5, 3, 8, hidden=True)
 
 
-@count.right
-def _weights_and_biases(k, c, f):
-    return np.ones((k, k, c, f)).size + f
+@count.hidden("a layer drawn at random")
+def _draw_layer_size(rng):
+    return tuple(int(rng.integers(*ends)) for ends in ((3, 8), (2, 20), (5, 40)))
 
 
-_is_small = count.rule("The image's size does not enter: its places share the same weights.")(
+is_small = count.rule("The image's size does not enter: its places share the same weights.")(
     lambda result, k, c, f: result < 100 * k * k * c * f
 )
-
-
-MANY_BIASES = "A filter has one bias, however many channels it reads."
-
-
-@count.mistake("Each filter has one bias: add it.", biases=lambda c, f: 0)
-@count.mistake("One bias for the layer is too few: each filter has its own.", biases=lambda c, f: 1)
-@count.mistake(MANY_BIASES, biases=lambda c, f: c * f)
-@count.mistake("Right for one channel only: a filter of the second layer reads all 32.", reads=1)
-@count.mistake("A kernel of 3 covers 3 × 3 = 9 pixels, not 3.", power=1)
-@count.mistake(_is_small, places=729)
-def _parameters(k, c, f, biases=lambda c, f: f, reads=None, power=2, places=1):
-    return (k**power * (reads or c) * f + biases(c, f)) * places
 
 
 LOGITS = np.log(np.arange(1, 31).reshape(3, 10))
@@ -84,38 +68,24 @@ soft.case("one image near 0 and one near 1,000", LOGITS[:2] + np.array([[0], [10
 # the largest logit of the first row stands neither first nor last
 WIDE = np.roll(np.linspace(-2e4, 2e4, 20), 5).reshape(2, 10)
 soft.case("logits from -20,000 to 20,000", WIDE)
-soft.case("100 images", np.random.default_rng(0).normal(0, 300, (100, 10)), hidden=True)
+
+
+@soft.hidden("logits drawn at random")
+def _draw_logits(rng):
+    logits = rng.normal(0, 300, (int(rng.integers(3, 20)), 10))
+    logits[0] /= 300  # near 0, and the next row far apart; its largest is not the first
+    logits[1] += np.roll(np.linspace(-2e4, 2e4, 10), rng.integers(2, 10))
+    return (logits,)
 
 
 # as they are imported in notebooks, and their functions
 OTHER_LIBRARIES = ["scipy", "special", "tf", "tensorflow", "keras", "layers", "ops", "torch", "jax"]
+numpy_only = soft.forbids("NumPy only: np.exp, max and sum do it.", *OTHER_LIBRARIES)
 
 
-@soft.right
-@soft.forbids("NumPy only: np.exp, max and sum do it.", *OTHER_LIBRARIES)
-def _by_scipy(z):
-    return special.softmax(z, axis=1)
-
-
-_rows_sum_to_1 = soft.rule("Each row must sum to 1. Yours do not: sum along axis=1, inside a row.")(
+sums_to_1 = soft.rule("Each row must sum to 1. Yours do not: sum along axis=1, inside a row.")(
     rows_sum_to_1
 )
-
-
-NOT_LARGEST = "The others may lie far above the number that you subtract: take the row's largest."
-
-
-@soft.mistake("exp(1000) is infinite: first subtract the row's largest logit.", largest=lambda z: 0)
-@soft.mistake(NOT_LARGEST, largest=lambda z: z.mean(axis=1, keepdims=True))
-@soft.mistake(NOT_LARGEST, largest=lambda z: z.min(axis=1, keepdims=True))
-@soft.mistake(NOT_LARGEST, largest=lambda z: z[:, :1])
-@soft.mistake("One maximum for all: 0/0 in the first row. Each row needs its own.", largest=np.max)
-@soft.mistake("The largest of each image is meant: axis=1.", largest=lambda z: z.max(axis=0))
-@soft.mistake("Shapes (n, 10) and (n,) do not fit: use keepdims=True for (n, 1).", keepdims=False)
-@soft.mistake(_rows_sum_to_1, axis=0)
-def _softmax(z, largest=lambda z: z.max(axis=1, keepdims=True), axis=1, keepdims=True):
-    powers = np.exp(z - largest(z))
-    return powers / powers.sum(axis=axis, keepdims=keepdims)
 
 
 pick = Exercise(
@@ -149,41 +119,25 @@ pick.case("the text's example", *TEN, 2)
 pick.case("8 images, n = 3", *EIGHT, 3)
 pick.case("8 images, n = 1", *EIGHT, 1)
 pick.case("50 images, n = 12", *FIFTY, 12)
-pick.case("the first 6 of them, n = 2", EIGHT[0][:6], EIGHT[1][:6], 2, hidden=True)
 
 
-def _mistaken(p, y):
-    return [i for i in range(len(y)) if p[i].argmax() != y[i]]
+@pick.hidden("images drawn at random")
+def _draw_mistakes(rng):
+    n = int(rng.integers(40, 60))
+    # most are wrong, no two are equally sure, and some nearly believe the true class
+    predicted = (np.arange(n) + (rng.random(n) < 0.7) * rng.integers(1, 10, n)) % 10
+    sure, nearly = rng.permutation(np.linspace(51, 99, n)), rng.uniform(0, 45, n)
+    p, y = _network(np.arange(n) % 10, predicted, sure, for_true=nearly)
+    order = rng.permutation(n)
+    return p[order], y[order], int(rng.integers(3, 9))
 
 
-_has_n_places = pick.rule("Return n places: keep the first n of the list.")(
+has_n_places = pick.rule("Return n places: keep the first n of the list.")(
     lambda places, p, y, n: len(places) == n
 )
-_are_mistaken = pick.rule(
-    "Some of these images are classified correctly: look among the mistakes."
-)(lambda places, p, y, n: set(places) <= set(_mistaken(p, y)))
-TURNED = "The right images, with the most confident one last: turn the list round."
-TRUE_CLASS = "You sort by p of the true class: confidence is p of the class that was predicted."
-
-
-@pick.right
-@pick.mistake(_has_n_places, keep=lambda places, n: places)
-@pick.mistake(_are_mistaken, among=lambda p, y: range(len(y)))
-@pick.mistake("These are the least confident mistakes: the order must go down.", least=True)
-@pick.mistake(TURNED, keep=lambda places, n: places[n - 1 :: -1])
-@pick.mistake(TRUE_CLASS, key=lambda p, true: -p[true])
-@pick.mistake(
-    "Confidence is the largest p alone: subtract nothing.", key=lambda p, y: p.max() - p[y]
+are_mistaken = pick.rule("Some of these images are classified correctly: look among the mistakes.")(
+    lambda places, p, y, n: all(p[place].argmax() != y[place] for place in places)
 )
-def _surest(
-    p, y, n, among=_mistaken, key=lambda p, true: p.max(), least=False, keep=lambda a, n: a[:n]
-):
-    return keep(sorted(among(p, y), key=lambda i: key(p[i], y[i]), reverse=not least), n)
-
-
-@pick.mistake("These are places in the list of mistakes: turn them into places in the test set.")
-def _places_in_subset(p, y, n):
-    return np.argsort(-p[_mistaken(p, y)].max(axis=1))[:n]
 
 
 table = Exercise(
@@ -199,37 +153,22 @@ table = Exercise(
 table.case("the text's example", np.array([4, 4, 4]), np.array([4, 9, 9]))
 table.case("9 images, none of class 9", np.arange(9), np.array([0, 1, 2, 5, 6, 5, 6, 7, 3]))
 table.case("4 images", np.array([9, 9, 0, 3]), np.array([4, 4, 0, 3]))
-table.case("100 images", *np.random.default_rng(0).integers(0, 10, (2, 100)), hidden=True)
-LOST = "A class that does not occur here is missing from your table: fix the size at 10 × 10."
-_has_ten_classes = table.rule(LOST)(lambda matrix: matrix.shape == (10, 10))
-SHARES = "These are shares: give counts."
-_are_whole = table.rule(SHARES)(lambda matrix: not np.any(matrix % 1))
 
-_counts_all = table.rule("Each image adds 1: the numbers must add up to the number of images.")(
+
+@table.hidden("images drawn at random")
+def _draw_answers(rng):
+    y = rng.integers(0, 9, int(rng.integers(40, 100)))  # none of class 9
+    return y, np.where(rng.random(len(y)) < 0.6, y, rng.integers(0, 9, len(y)))
+
+
+LOST = "A class that does not occur here is missing from your table: fix the size at 10 × 10."
+has_ten_classes = table.rule(LOST)(lambda matrix: matrix.shape == (10, 10))
+SHARES = "These are shares: give counts."
+are_whole = table.rule(SHARES)(lambda matrix: not np.any(matrix % 1))
+
+counts_all = table.rule("Each image adds 1: the numbers must add up to the number of images.")(
     lambda matrix, y, predicted: matrix.sum() == len(y)
 )
-
-
-@table.right
-@table.mistake(_has_ten_classes, classes=None)
-@table.mistake(_are_whole, normalize="all")
-@table.mistake(SHARES, normalize="pred")
-@table.mistake(_counts_all, drop=1)
-@table.mistake("A pair that occurs twice was counted once: m[y, predicted] += 1 does so.", most=1)
-def _by_scikit_learn(y, predicted, classes=range(10), normalize=None, most=np.inf, drop=0):
-    y, predicted = y[drop:], predicted[drop:]
-    matrix = metrics.confusion_matrix(y, predicted, labels=classes, normalize=normalize)
-    return np.minimum(matrix, most) if most < np.inf else matrix
-
-
-@table.mistake("Rows must be the true class: you have true and predicted exchanged.")
-def _transposed(y, predicted):
-    return _by_scikit_learn(predicted, y)
-
-
-@table.mistake(LOST)
-def _too_small(y, predicted):
-    return np.zeros((y.max() + 1, y.max() + 1))[y, predicted]
 
 
 # --- figures
@@ -790,4 +729,36 @@ def show_recipes(wrong, gains):
         "the plain one. Right: what each step saves, with its interval; gray ones are not told "
         "apart from no gain.",
         name="01_recipes",
+    )
+
+
+def show_own_digits(pictures, digits, p):
+    """Show pictures from outside, what became of them, and what a network answers.
+
+    Parameters
+    ----------
+    pictures : dict of str to array of shape (h, w) or (h, w, 3 or 4)
+        By the name of the file.
+    digits : array of shape (n, h, w, 1), values in [0, 1]
+    p : array of shape (n, classes), probabilities
+    """
+    size = (1.6 * len(pictures) + 0.9, 4)
+    figure, axes = plt.subplots(2, len(pictures), figsize=size, squeeze=False)
+    above, below = axes
+    for ax, (name, picture) in zip(above, pictures.items(), strict=True):
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        ax.set_title(name.replace("_", "\n", 1), fontsize=10, loc="center")
+    for ax, digit, row in zip(below, digits, p, strict=True):
+        ax.imshow(digit[..., 0], cmap="gray", vmin=0, vmax=1)
+        ax.set_xlabel(f"→ {row.argmax()}\np = {row.max():.2f}")
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+    above[0].set_ylabel("picture")
+    below[0].set_ylabel("as in MNIST")
+    plotting.show(
+        figure,
+        "Pictures of digits, and below each the same digit in the form of MNIST: bright ink on "
+        "black, in the middle of a small square. Under it the network's answer and its "
+        "probability.",
     )

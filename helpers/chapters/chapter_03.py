@@ -5,7 +5,6 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 
 from helpers import models, neighbours, plotting, session, training
@@ -25,29 +24,20 @@ vote = Exercise(
 vote.case("the text's example", np.array([[2, 2, 5, 2]]))
 vote.case("3 images, 5 neighbours", np.array([[3, 3, 8, 3, 5], [8, 8, 0, 8, 8], [1, 7, 1, 8, 7]]))
 vote.case("2 images, 8 neighbours", np.array([[4, 4, 9, 4, 4, 9, 9, 9], [0, 6, 0, 6, 6, 5, 5, 2]]))
-vote.case("6 images, 7 neighbours", np.random.default_rng(0).integers(0, 10, (6, 7)), hidden=True)
-_has_ten_columns = vote.rule(
+
+
+@vote.hidden("neighbours drawn at random")
+def _draw_labels(rng):
+    n, k = rng.choice([4, 6, 7, 8, 9], 2, replace=False)
+    labels = rng.integers(0, 9, (n, k))
+    labels[0] = 9 * (np.arange(k) % 2)  # class 9 occurs, but not for most images
+    return (rng.permutation(labels),)
+
+
+has_ten_columns = vote.rule(
     "A class without a vote lost its column: use minlength=10 for all ten."
 )(lambda shares: shares.shape[1] == 10)
-_sum_to_1 = vote.rule("Each row must sum to 1: divide by neighbour_labels.shape[1].")(rows_sum_to_1)
-
-
-@vote.right
-@vote.mistake(_has_ten_columns, classes=9)
-@vote.mistake(_sum_to_1, average=np.sum)
-@vote.mistake(_sum_to_1, average=lambda votes, axis: votes.sum(axis=axis) / 5)
-def _class_by_class(labels, classes=10, average=np.mean):
-    return np.stack([average(labels == c, axis=1) for c in range(classes)], axis=1)
-
-
-@vote.mistake("That averages over the images: count along axis=1, one row for each image.")
-def _down_the_columns(labels):
-    return np.stack([np.mean(labels == c, axis=0) for c in range(10)], axis=1)
-
-
-@vote.mistake("That is the winner of each vote: return the share of every class.")
-def _winners(labels):
-    return _class_by_class(labels).argmax(axis=1)
+sum_to_1 = vote.rule("Each row must sum to 1: divide by neighbour_labels.shape[1].")(rows_sum_to_1)
 
 
 lengths = Exercise(
@@ -69,53 +59,29 @@ lengths.case(
     "2 queries, 3 images", *np.array([[[3.0, 4], [6, 8], [1, 0]], [[0, 0], [3, 4], [1, 1]]])[:, :2]
 )
 lengths.case("100 images and themselves", IMAGES, IMAGES)
-lengths.case("7 queries, 5 images", IMAGES[:7, :9] * 4 - 2, IMAGES[10:15, :9] * 6, hidden=True)
+
+
+@lengths.hidden("points drawn at random")
+def _draw_points(rng):
+    n, m, pixels = rng.choice(np.arange(4, 12), 3, replace=False)
+    a, b = rng.uniform(-3, 3, (n, pixels)), rng.uniform(-3, 3, (m, pixels))
+    b[0] = a[1]
+    return a, b
+
+
+@lengths.hidden("images and themselves, drawn at random")
+def _draw_images(rng):
+    images = rng.random((100, 784), dtype=np.float32)  # rounding goes below 0 for some of them
+    return images, images
 
 
 ELSEWHERE = ("cdist", "distance_matrix", "pairwise_distances", "euclidean_distances", "scipy")
 ELSEWHERE += ("sklearn", "NearestNeighbors", "NeighbourIndex", "tf", "keras", "torch")
 NO_LOOP = "Without a loop: the three terms are arrays."
-_not_nan = lengths.rule("Rounding makes a square negative, its root NaN: floor at 0.")(not_nan)
-
-
-@lengths.right
-@lengths.forbids("NumPy only: write the three terms yourself.", *ELSEWHERE)
-@lengths.mistake("These are squared: the order is right, not the unit.", metric="sqeuclidean")
-@lengths.mistake("These are sums of |a - b|: square, sum, take the root.", metric="cityblock")
-def _by_cdist(a, b, metric="euclidean"):
-    return cdist(a, b, metric)
-
-
-@lengths.mistake("Row i must belong to query i: rows and columns are exchanged.")
-def _exchanged(a, b):
-    return cdist(b, a)
-
-
-@lengths.forbids(NO_LOOP, "for", "while", "map")
-def _in_a_loop(a, b):
-    return [np.sqrt(((row - b) ** 2).sum(axis=1)) for row in a]
-
-
-@lengths.forbids(NO_LOOP, "vectorize", "apply_along_axis", "frompyfunc", "fromiter")
-def _in_a_hidden_loop(a, b):
-    return np.apply_along_axis(lambda row: np.sqrt(((row - b) ** 2).sum(axis=1)), 1, a)
-
-
-@lengths.mistake("That is one number for all: each row of a meets each row of b.")
-def _norm_of_a_minus_b(a, b):
-    return np.linalg.norm(a - b)
-
-
-@lengths.mistake("The products of all rows are a @ b.T: turn b, so that rows meet rows.")
-def _product_without_t(a, b):
-    return np.sqrt(np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b, 0))
-
-
-@lengths.mistake(_not_nan, sign=1)
-@lengths.mistake("An image has distance 0 to itself: look at the sign and the 2 of 2ab.", sign=-1)
-@lengths.mistake("An image has distance 0 to itself: look at the sign and the 2 of 2ab.", sign=0.5)
-def _from_terms(a, b, sign):
-    return np.sqrt((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - sign * 2 * a @ b.T)
+numpy_only = lengths.forbids("NumPy only: write the three terms yourself.", *ELSEWHERE)
+no_loop = lengths.forbids(NO_LOOP, "for", "while", "map")
+no_hidden_loop = lengths.forbids(NO_LOOP, "vectorize", "apply_along_axis", "frompyfunc", "fromiter")
+no_nan = lengths.rule("Rounding makes a square negative, its root NaN: floor at 0.")(not_nan)
 
 
 best = Exercise(
@@ -142,24 +108,33 @@ best.case("60 points", *_clouds(227), (1, 3, 5, 9, 15))
 best.case("60 other points", *_clouds(216), (1, 3, 5, 9, 15))
 best.case("40 points, the ks not in order", *_clouds(2347, 40), [7, 1, 11, 3])
 best.case("50 points", *_clouds(520, 50), (1, 3, 7, 13))
-best.case("80 points", *_clouds(174, 80), [5, 13, 1], hidden=True)
 
 
-@best.right
-@best.mistake("Every image is its own nearest neighbour: leave it out.", first=0)
-@best.mistake("With k + 1 neighbours the image still votes: drop the first one.", first=0, extra=1)
-@best.mistake("That is its place in the list: return k itself.", answer=lambda s, k: np.argmax(s))
-@best.mistake("That is an accuracy: return the k that reaches it.", answer=lambda s, k: max(s))
-def _leave_one_out(images, labels, ks, first=1, extra=0, answer=lambda s, k: k[np.argmax(s)]):
-    distances = cdist(images, images)
-    np.fill_diagonal(distances, -1)  # each point itself comes first, whatever the rounding
-    order = labels[distances.argsort(axis=1)]
-    return answer([_accuracy(order[:, first : first + k + extra], labels) for k in ks], ks)
+@best.hidden("points drawn at random")
+def _draw_islands(rng):
+    """Draw points for which one k is the best beyond doubt.
+
+    On an island of k + 1 points the few lie in its middle, and the many around them are farther
+    from each other: they win the vote only if the whole island votes, and nobody else.
+    """
+    k = int(rng.choice([7, 9, 11]))
+    few, many = (k - 1) // 2, (k + 3) // 2
+    images, labels = [], []
+    for place, (own, other) in enumerate(rng.permutation([[3, 8], [8, 3]])):
+        fence = np.full((18, many), -3 / np.sqrt(many))
+        images += [np.zeros((few, many)), np.eye(many), fence]
+        images[-3:] = [points + 50 * place for points in images[-3:]]
+        labels += [other] * few + [own] * many + [other] * len(fence)
+    images = np.concatenate(images) + rng.normal(0, 0.03, (len(labels), many))
+    turned, _ = np.linalg.qr(rng.normal(size=(many, many)))
+    ks = rng.permutation([1, k, *rng.choice([3, 5, 13, 15], 2, replace=False)])
+    order = rng.permutation(len(labels))
+    return images[order] @ turned, np.array(labels)[order], [int(k) for k in ks]
 
 
-@best.forbids("Choose k without test images: use `images` and `labels` only.", "x_test", "mnist")
-def _with_test_images(images, labels, ks):
-    return _leave_one_out(images if len(images) else x_test, labels, ks)  # noqa: F821
+no_test_images = best.forbids(
+    "Choose k without test images: use `images` and `labels` only.", "x_test", "mnist"
+)
 
 
 def _accuracy(votes, labels):

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib import ticker
-from scipy import special, stats
+from scipy import stats
 
 from helpers import plotting, session
 from helpers.exercises import Exercise, not_nan
@@ -24,24 +24,18 @@ means = Exercise(
 means.case("the text's example", np.array([[0.9, 0.1], [0.7, 0.3]]), np.array([0, 1]))
 UNSURE = DRAWN[np.argsort(DRAWN.max(axis=1))[:16:2]]  # m(x) is below 0.5 in some
 means.case("8 images, 5 classes", UNSURE, (UNSURE.argmax(axis=1) + np.arange(8) % 2) % 5)
-means.case("30 images, 5 classes", DRAWN, np.arange(30) % 5, hidden=True)
-LABEL = "m(x) may not look at the label: it is the largest probability, not the true class's."
-TWICE = "p is already a probability: a second softmax flattens it."
-_are_two = means.rule("Two numbers: one mean over the right answers, one over the wrong ones.")(
+
+
+@means.hidden("images drawn at random")
+def _draw_means(rng):
+    n, classes = rng.integers([20, 4], [40, 9])
+    p = rng.dirichlet(np.full(classes, 0.5), n)
+    return p, np.where(np.arange(n) % 3 == 0, p.argmax(axis=1), (p.argmax(axis=1) + 1) % classes)
+
+
+are_two = means.rule("Two numbers: one mean over the right answers, one over the wrong ones.")(
     lambda result: result.shape == (2,)
 )
-
-
-@means.right
-@means.mistake(LABEL, score=lambda p, y: p[np.arange(len(y)), y])
-@means.mistake("That is the class, not its p: max, not argmax.", score=lambda p, y: p.argmax(1))
-@means.mistake("One value for each image: axis=1.", score=lambda p, y: p.max(axis=0))
-@means.mistake(TWICE, score=lambda p, y: special.softmax(p, axis=1).max(axis=1))
-@means.mistake("First the images classified right, then those classified wrong.", order=-1)
-@means.mistake(_are_two, order=0)
-def _means(p, y, score=lambda p, y: p.max(axis=1), order=1):
-    right, m = p.argmax(axis=1) == y, score(p, y)
-    return (m[right].mean(), m[~right].mean())[::order] if order else m.mean()
 
 
 error = Exercise(
@@ -71,40 +65,28 @@ error.case("13 images, 15 bins", SCATTERED, RIGHT, 15)
 error.case("two groups and 40 with m = 1", *_images(*TWO, (1.0, 40, 30)), 15)
 error.case("two groups of images, 2 bins", *_images(*TWO), 2)
 error.case("13 images, 30 bins", SCATTERED, RIGHT, 30)
-error.case("30 images, 7 bins", DRAWN.max(axis=1), RNG.random(30) < 0.6, 7, hidden=True)
+
+
+@error.hidden("images and bins drawn at random")
+def _draw_bins(rng):
+    bins, n = int(rng.choice([5, 7, 11, 12, 13])), int(rng.integers(40, 60))
+    # never on an edge between two bins, but some at 1; and some bins are empty
+    which = rng.choice(rng.choice(bins, 4, replace=False), n, p=[0.1, 0.2, 0.3, 0.4])
+    m = (which + rng.uniform(0.1, 0.9, n)) / bins
+    m[:5] = 1.0
+    return m, rng.random(n) < 0.6, bins
+
+
 CANCEL = "Too sure here and not sure enough there cancel: take the absolute gap in each bin."
-UNWEIGHTED = "One image counts as much as three: weight each bin by its share of the images."
-_is_finite = error.rule("An empty bin has no mean: skip it.")(not_nan)
-_is_positive = error.rule(CANCEL)(lambda result: result >= 0)
-_none_at_1 = error.rule("m = 1 belongs to the last bin: yours has lost it.")(
+is_finite = error.rule("An empty bin has no mean: skip it.")(not_nan)
+is_positive = error.rule(CANCEL)(lambda result: result >= 0)
+none_at_1 = error.rule("m = 1 belongs to the last bin: yours has lost it.")(
     lambda result, m, correct, bins=15: m.max() < 1
 )
-_usual_bins = error.rule("The number of bins must follow the argument `bins`.")(
+usual_bins = error.rule("The number of bins must follow the argument `bins`.")(
     lambda result, m, correct, bins=15: bins == 15
 )
 
-
-@error.right
-@error.mistake(CANCEL, gap=lambda x: x)
-@error.mistake(UNWEIGHTED, total=lambda gaps, shares: np.sum(gaps))
-@error.mistake(UNWEIGHTED, total=lambda gaps, shares: np.mean(gaps))
-@error.mistake("Use the mean confidence in the bin, not the middle of the bin.", centre=True)
-@error.mistake("That is the largest gap: take the weighted mean.", total=lambda g, s: max(g))
-@error.mistake(_is_finite, total=lambda gaps, shares: np.nan)
-@error.mistake(_none_at_1, below=1)
-@error.mistake(_usual_bins, fixed=15)
-def _ece(m, correct, bins=15, gap=abs, total=np.dot, centre=False, below=2, fixed=None):
-    bins, gaps, shares = fixed or bins, [], []
-    which = np.minimum(np.floor(m * bins), bins - 1)
-    for i in np.unique(which[m < below]):
-        inside = (which == i) & (m < below)
-        sure = (i + 0.5) / bins if centre else m[inside].mean()
-        gaps.append(gap(sure - correct[inside].mean()))
-        shares.append(inside.mean())
-    return abs(total(gaps, shares))
-
-
-error.mistake(_is_positive)(lambda m, correct, bins=15: correct.mean() - m.mean())
 
 kept = Exercise(
     "04-3",
@@ -119,27 +101,14 @@ kept = Exercise(
 kept.case("the text's example", np.array([0.9, 0.6, 0.8, 0.5]), np.arange(4) < 2, 0.5)
 kept.case("10 images, share = 0.67", np.arange(10) * 7 % 10 / 10, np.arange(10) % 3 != 1, 0.67)
 kept.case("20 images, share = 0.26", np.linspace(0.41, 0.99, 20), np.arange(20) % 5 > 0, 0.26)
-kept.case("30 images, share = 0.3", RNG.random(30), RNG.random(30) < 0.6, 0.3, hidden=True)
-ROUNDED = "Keep `round(share * n)` images: 6.7 is 7, and 5.2 is 5."
-REFUSED = "Refused images are not errors: divide by the number of images kept."
 
 
-@kept.right
-@kept.mistake("You keep the images that the network doubts: keep the others.", order=1)
-@kept.mistake("`share` is the part kept, not the part refused.", part=lambda share: 1 - share)
-@kept.mistake("That is the accuracy on all images: refuse some.", part=lambda share: 1)
-@kept.mistake(REFUSED, share_of=lambda right, m: right.sum() / len(m))
-@kept.mistake(ROUNDED, whole=int)
-@kept.mistake(ROUNDED, whole=lambda count: int(np.ceil(count)))
-def _kept(
-    m, correct, share, order=-1, part=float, share_of=lambda right, m: right.mean(), whole=round
-):
-    return share_of(correct[np.argsort(order * m)][: whole(part(share) * len(m))], m)
-
-
-@kept.mistake("`share` is a share of the images, not a value of m to compare with.")
-def _as_threshold(m, correct, share):
-    return correct[m > share].mean()
+@kept.hidden("images and a share drawn at random", part=0.3)
+@kept.hidden("images and a share drawn at random", part=0.7)
+def _draw_share(rng, part):
+    n = int(rng.integers(50, 90))
+    share = (rng.integers(n // 5, n // 3) + part) / n  # share * n is no whole number
+    return rng.permutation(np.linspace(0.21, 0.99, n)), rng.random(n) < 0.5, float(share)
 
 
 def above_0(values):

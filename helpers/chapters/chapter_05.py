@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import math
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -46,85 +45,31 @@ def _model():
 def _with_model(function, photo, target):
     from helpers.backend import tf
 
-    return function(_model(), tf.constant(PHOTOS[photo]), target)
+    return function(_model(), tf.constant(photo), target)
 
 
-slope.case("a network with p = 0.000001 for the target", 0, 3, view=_with_model)
-slope.case("another class", 0, 8, view=_with_model)
-slope.case("another image", 1, 5, view=_with_model)
-slope.case("the other image, class 0", 1, 0, view=_with_model, hidden=True)
-SMALL = "A million times too small: this is the gradient of p, not of -log p."
-ALL = "This raises the probability of all classes at once: take -log p of the target only."
-BEST = "This pushes towards the class that the network believes already: use p[target]."
-_is_alone = slope.rule("Return the gradient of -log p alone, as one array: no p and no loss.")(
+slope.case("a network with p = 0.000001 for the target", PHOTOS[0], 3, view=_with_model)
+slope.case("another class", PHOTOS[0], 8, view=_with_model)
+slope.case("another image", PHOTOS[1], 5, view=_with_model)
+
+
+@slope.hidden("an image and a class drawn at random", view=_with_model)
+def _draw_photo(rng):
+    photo = rng.random((1, 28, 28, 1), dtype=np.float32)
+    p = np.asarray(_model()(photo))[0]
+    # not the class that the network believes, and none for which log(p + 1e-10) is not log(p)
+    return photo, int(rng.choice(np.flatnonzero((p > 1e-6) & (p < p.max()))))
+
+
+is_alone = slope.rule("Return the gradient of -log p alone, as one array: no p and no loss.")(
     lambda g: not isinstance(g, tuple)
 )
-_is_bare = slope.rule("That is a list of one gradient: ask for x, not for [x].")(
+is_bare = slope.rule("That is a list of one gradient: ask for x, not for [x].")(
     lambda g: g.shape != (1, 1, 28, 28, 1)
 )
-_is_image = slope.rule(
+is_image = slope.rule(
     "One number a pixel, in the shape of x: the gradient with respect to x, not to weights."
 )(lambda g: not isinstance(g, list) and g.shape == (1, 28, 28, 1))
-FIXED = "Use the argument `target`: this takes one class, whatever comes in."
-NO_WAY = (
-    "The tape saw no way from x to the loss: call tape.watch(x) first, stay inside the tape, and "
-    "ask model(x), not model.predict."
-)
-NUMPY = (
-    "The loss has left TensorFlow: use tf.math.log, and no float(), .numpy(), np.log or math.log."
-)
-
-
-@slope.right
-def _by_hand(model, x, target):
-    """Gradient of -log p by hand: for p = softmax(W x + b) it is W (p - onehot)."""
-    weights, _ = model.get_weights()
-    return (weights @ (np.asarray(model(x))[0] - np.eye(10)[target])).reshape(x.shape)
-
-
-@slope.mistake(_is_alone)
-def _with_the_loss(model, x, target):
-    return 0.0, _by_hand(model, x, target)
-
-
-@slope.mistake(_is_bare)
-def _in_a_list(model, x, target):
-    return [_by_hand(model, x, target)]
-
-
-@slope.mistake(_is_image, of_weights=True)
-@slope.mistake(NO_WAY, watch=False)
-@slope.mistake(NUMPY, loss=lambda p, i, log: -np.log(p[i]))
-@slope.mistake(NUMPY, loss=lambda p, i, log: -math.log(p[i]))
-@slope.mistake("A step along -g must raise p, yours lowers it.", loss=lambda p, i, log: log(p[i]))
-@slope.mistake(SMALL, loss=lambda p, i, log: p[i])
-@slope.mistake(SMALL, loss=lambda p, i, log: -p[i])
-@slope.mistake(BEST, loss=lambda p, i, log: -log(max(p)))
-@slope.mistake("Keep the length of the gradient: exercise 05-2 divides by it.", normalize=True)
-@slope.mistake(ALL, loss=lambda p, i, log: -log(p))
-@slope.mistake(ALL, loss=lambda p, i, log: -sum(log(p)) / 10)
-def _taped(
-    model,
-    x,
-    target,
-    loss=lambda p, i, log: -log(p[i]),
-    of_weights=False,
-    watch=True,
-    fixed=None,
-    normalize=False,
-):
-    from helpers.backend import tf
-
-    with tf.GradientTape() as tape:
-        if watch:
-            tape.watch(x)
-        value = loss(model(x)[0], target if fixed is None else fixed, tf.math.log)
-    g = tape.gradient(value, model.trainable_weights if of_weights else x)
-    return g / tf.norm(g) if normalize else g
-
-
-for number in set(range(10)) - {7}:  # 7 is what the network believes
-    slope.mistake(FIXED, fixed=number)(_taped)
 
 
 step = Exercise(
@@ -145,69 +90,22 @@ step.case("2 grey images", GREY, UNEQUAL, 0.1)
 step.case("the text's example", GREY[:1], np.diag([3.0, 4] + 26 * [0])[None, :, :, None], 0.1)
 step.case("2 images with black and white pixels", BLACK_AND_WHITE, UNEQUAL, 2.0)
 step.case("a gradient of 0 for the second image", GREY, np.stack([WILD[0], 0 * WILD[0]]), 0.1)
-step.case("3 images, learning rate 5", np.abs(WILD), -WILD[::-1], 5.0, hidden=True)
-ALL_AXES = "The length is one number for all 784 pixels: sum over the last three axes."
-EXACTLY = "An image must move by exactly learning_rate: learning_rate * g / length."
-ROOT = "The length of a gradient is the root of the sum of its 784 squares."
-SHORT = "A short gradient counts too: the number against 0/0 must be far smaller than it."
-_in_range = step.rule("A pixel left the range from 0 to 1: clip after the step.")(
+
+
+@step.hidden("images and gradients drawn at random")
+def _draw_step(rng):
+    images = rng.random((4, 28, 28, 1))
+    images[0] = images[0].round()  # black and white
+    slopes = rng.uniform(-1, 1, images.shape)
+    # one of them is much shorter, one is 0
+    slopes *= rng.permutation([0.1, 0.1, 0.001, 0])[:, None, None, None]
+    return images, slopes, rng.uniform(1.5, 5)
+
+
+in_range = step.rule("A pixel left the range from 0 to 1: clip after the step.")(
     lambda image: not (image.min() < 0 or image.max() > 1)
 )
-_not_nan = step.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
-
-
-@step.right
-def _image_by_image(x, g, rate):
-    moved = [a - rate * b / (np.linalg.norm(b) or 1) for a, b in zip(x, g, strict=True)]
-    return np.minimum(np.maximum(moved, 0), 1)
-
-
-def _length(g, axis=(1, 2, 3), keepdims=True):
-    return np.sqrt((g**2).sum(axis=axis, keepdims=keepdims))
-
-
-@step.mistake(_in_range, highest=np.inf)
-@step.mistake(_not_nan, tiny=0)
-@step.mistake("One image's step changes with the other: each needs its own length.", axis=None)
-@step.mistake("This climbs the loss: a step goes against the gradient.", sign=1)
-@step.mistake(ALL_AXES, axis=0)
-@step.mistake(ALL_AXES, axis=1)
-@step.mistake(ALL_AXES, axis=2)
-@step.mistake(ALL_AXES, axis=3)
-@step.mistake("Lengths of shape (n,) do not fit: keepdims=True makes (n, 1, 1, 1).", keepdims=False)
-@step.mistake(EXACTLY, power=0)
-@step.mistake(EXACTLY, power=-1)
-@step.mistake(EXACTLY, fixed=1.0)
-@step.mistake(EXACTLY, fixed=0.1)
-@step.mistake(ROOT, power=2)
-@step.mistake(ROOT, of=lambda g, axis, keepdims: np.abs(g).sum(axis=axis, keepdims=keepdims))
-@step.mistake(ROOT, of=lambda g, axis, keepdims: np.abs(g).max(axis=axis, keepdims=keepdims))
-@step.mistake(ROOT, of=lambda g, axis, keepdims: g.std(axis=axis, keepdims=keepdims))
-@step.mistake(ROOT, of=lambda g, *_, **__: _length(g) / 28)  # the mean of the squares
-@step.mistake(SHORT, tiny=1e-2)
-@step.mistake(SHORT, tiny=1e-3)
-@step.mistake(SHORT, of=lambda g, *_, **__: np.maximum(_length(g), 1))
-@step.mistake("Return the image after the step, not the step alone.", start=0, highest=np.inf)
-@step.mistake(
-    "Return the image after the step, not the step alone.", start=0, sign=1, highest=np.inf
-)
-def _step(
-    x,
-    g,
-    rate,
-    axis=(1, 2, 3),
-    sign=-1,
-    keepdims=True,
-    tiny=1e-12,
-    power=1,
-    highest=1,
-    fixed=None,
-    start=1,
-    of=_length,
-):
-    length = of(g, axis=axis, keepdims=keepdims) + tiny
-    moved = start * x + sign * (fixed or rate) * g / length**power
-    return np.clip(moved, 1 - highest, highest)
+no_nan = step.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
 
 
 ask = Exercise(
@@ -260,73 +158,28 @@ TWO_OF_THREE = _panel([[3, 5, 8], [3, 6, 0]], [[0.93, 0.95, 0.6], [0.92, 0.5, 0.
 ask.case("the text's example", *TWO_OF_THREE, np.array([3, 5, 0]))
 ask.case("3 judges, 16 images", *_panel(CHOICES, SURE), TARGETS)
 ask.case("2 judges, 16 images", *_panel(CHOICES[1::-1], SURE[1::-1]), TARGETS)
-ask.case("1 judge, 16 images", *_panel(CHOICES[2:], SURE[2:]), TARGETS, hidden=True)
-DECIDE = "Count decisions, not confidence: the target must be a judge's most probable class."
-AVERAGED = "First decide for each image whether all judges see its target; average the images only."
-EACH_OTHER = "The judges agree with each other there: compare each with the target."
-MAJORITY = "One judge, or a majority, is enough for you: an image counts if all judges agree."
+
+
+@ask.hidden("judges and images drawn at random")
+def _draw_judges(rng):
+    judges, images = rng.integers(3, 6), rng.integers(30, 50)
+    targets, others = rng.integers(0, 10, images), rng.integers(0, 10, (judges, images))
+    choices = np.where(rng.random((judges, images)) < 0.75, targets, others)
+    choices[:, :3] = 9 - targets[:3]  # all are wrong together
+    sure = rng.choice([0.45, 0.55, 0.92, 0.96], choices.shape)
+    return *_panel(choices, sure), targets
+
+
 COUNTED = "Decide for each image, yes or no, whether all judges see its target; then take the mean."
-MANY = "Return the share, between 0 and 1: no count, and no percentage."
-CALL = "A judge is called like a function: judge(images) gives its probabilities."
-SOME = "You asked some of the judges only: ask all of them, however many come in."
-_asked = ask.rule("No judge was asked: use those that come in, not the network of the images.")(
+asked = ask.rule("No judge was asked: use those that come in, not the network of the images.")(
     lambda share, judges, images, targets: (
         isinstance(share, BaseException) or any(judge.asked for judge in judges)
     )
 )
-_is_one = ask.rule("One number for all: take the mean.")(lambda share: share.size == 1)
-_is_counted = ask.rule(COUNTED)(
+is_one = ask.rule("One number for all: take the mean.")(lambda share: share.size == 1)
+is_counted = ask.rule(COUNTED)(
     lambda share, judges, images, targets: np.round(share * len(images), 6) % 1 == 0
 )
-ask.mistake(_asked)(lambda judges, images, targets: 1.0)
-
-
-@ask.mistake(CALL)
-def _asked_like_keras(judges, images, targets):
-    return np.all([judge.predict(images).argmax(1) == targets for judge in judges], axis=0).mean()
-
-
-def _belief(p, targets):
-    return p[:, range(len(targets)), targets]
-
-
-def _decided(p, targets):
-    return p.argmax(axis=2) == targets
-
-
-@ask.right
-@ask.mistake(_is_one, mean=np.array)
-@ask.mistake(_is_counted, sees=_belief, every=np.mean)
-@ask.mistake(DECIDE, sees=lambda p, targets: _belief(p, targets) > 0.9)
-@ask.mistake(DECIDE, sees=lambda p, targets: _belief(p, targets) > 0.5)
-@ask.mistake(MANY, mean=np.sum)
-@ask.mistake(MANY, mean=lambda seen: 100 * seen.mean())
-@ask.mistake(AVERAGED, every=np.mean)
-@ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.mean(axis=0, keepdims=True), targets))
-@ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.prod(axis=0, keepdims=True), targets))
-@ask.mistake(AVERAGED, sees=lambda p, targets: _decided(p.max(axis=0, keepdims=True), targets))
-@ask.mistake(MAJORITY, every=np.any)
-@ask.mistake(MAJORITY, every=lambda seen, axis: seen.mean(axis) >= 0.5)
-@ask.mistake(MAJORITY, every=lambda seen, axis: seen.mean(axis) > 0.5)
-@ask.mistake(SOME, some=slice(0, 1))
-@ask.mistake(SOME, some=slice(-1, None))
-@ask.mistake(SOME, some=slice(0, 2))
-@ask.mistake("That is the share that they do not recognise.", mean=lambda seen: 1 - seen.mean())
-@ask.mistake(EACH_OTHER, sees=lambda p, _: _decided(p, p[0].argmax(axis=1)))
-@ask.mistake(EACH_OTHER, sees=lambda p, _: _decided(p, p[0].argmax(axis=1)), some=slice(0, 2))
-def _share(judges, images, targets, some=slice(None), sees=_decided, every=np.all, mean=np.mean):
-    p = np.stack([judge(images) for judge in judges[some]])
-    return mean(every(sees(p, targets), axis=0))
-
-
-@ask.mistake(AVERAGED, of=np.prod)
-@ask.mistake(AVERAGED, of=np.sum)
-@ask.mistake(AVERAGED, of=np.min)
-@ask.mistake(AVERAGED, of=np.max)
-def _judge_by_judge(judges, images, targets, of):
-    return of([_share([judge], images, targets) for judge in judges])
-
-
 climb = Exercise(
     "05-4",
     points=1,
@@ -342,37 +195,17 @@ climb.case("the text's example", np.array([0.5, 0.5]), np.array([1.0, 0.0]), 0.1
 climb.case("two pixels, rate 1", np.array([0.5, 0.5]), np.array([0.2, -0.1]), 1.0)
 climb.case("one image, rate 0.1", DARK[0], WILD[0], 0.1)
 climb.case("two images, some pixels at their ends", BLACK_AND_WHITE, WILD[:2], 0.5)
-climb.case("two other images, rate 3", DARK, WILD[1:], 3.0, hidden=True)
-DOWN = "This is the printed step, and p falls: x − rate · ∇p goes against the gradient of p."
-RATE = "The step must follow `rate`: η times the gradient, whatever η is."
-RISES = "A pixel must go down where p falls with it: keep the sign of the gradient."
-ALONE = "Return the image after the step, not the step alone."
-LONG = "Keep the length of the gradient: the normalised step comes later."
-_stays = climb.rule("A pixel left the range from 0 to 1: clip after the step.")(
+
+
+@climb.hidden("pixels drawn at random")
+def _draw_climb(rng):
+    pixels = rng.random(rng.integers(5, 50)).round(rng.integers(2))  # black and white, or gray
+    return pixels, rng.uniform(-1, 1, pixels.shape), rng.uniform(1.2, 3)
+
+
+stays = climb.rule("A pixel left the range from 0 to 1: clip after the step.")(
     lambda image: not (image.min() < 0 or image.max() > 1)
 )
-
-
-@climb.right
-def _up(x, gradient_of_p, rate):
-    return np.minimum(np.maximum(x + rate * gradient_of_p, 0), 1)
-
-
-@climb.mistake(_stays, highest=np.inf)
-@climb.mistake(DOWN, sign=-1)
-@climb.mistake("Down, and out of the range: turn the sign, and clip.", sign=-1, highest=np.inf)
-@climb.mistake(
-    "Each pixel moves by its own slope: keep the numbers, not only their signs.", of=np.sign
-)
-@climb.mistake(RISES, of=np.abs)
-@climb.mistake(RATE, fixed=1.0)
-@climb.mistake(RATE, fixed=0.1)
-@climb.mistake(RISES, of=lambda g: np.clip(g, 0, 1))
-@climb.mistake(LONG, of=lambda g: g / np.linalg.norm(g))
-@climb.mistake(ALONE, start=0.0, highest=np.inf)
-@climb.mistake(ALONE, start=0.0)
-def _climbed(x, g, rate, sign=1, highest=1, of=np.asarray, fixed=None, start=1.0):
-    return np.clip(start * x + sign * (fixed or rate) * of(g), 1 - highest, highest)
 
 
 # --- the blind test

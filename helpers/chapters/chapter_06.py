@@ -5,7 +5,7 @@ import timeit
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import stats
 
 from helpers import plotting, session
 from helpers.exercises import Exercise
@@ -26,54 +26,21 @@ NEIGHBOURS = np.array([[0.1, 0.2], [0.9, 0.4], [0.6, 0.9], [0.7, 0.7]])
 push.case("the text's example", POINT[:1], np.array([[0.9], [0.3]]), np.array([4, 1]), 4)
 push.case("4 neighbours, one of class 3", POINT, NEIGHBOURS, CLASSES, 3)
 push.case("4 neighbours, two of class 5", POINT, NEIGHBOURS, CLASSES, 5)
-push.case("4 neighbours, none of class 0", POINT, NEIGHBOURS, CLASSES, 0, hidden=True)
 
 
-def _signs(labels, target):
-    return np.where(labels == target, 1, -1)
+@push.hidden("neighbours drawn at random")
+def _draw_neighbours(rng):
+    k, pixels = rng.choice(np.arange(4, 9), 2, replace=False)
+    target, *others = rng.choice(10, 3, replace=False)
+    labels = rng.permutation([target, target, *rng.choice(others, k - 2)])
+    return rng.random(pixels), rng.random((k, pixels)), labels, int(target)
 
 
-MEAN = "Take the mean over the neighbours that come in: twice as many must not double the step."
-AXIS = "One number a pixel: [:, None] makes the signs a column, and the mean is over axis=0."
-
-
-@push.right
-@push.mistake("This moves away from the target's class: the sign is turned.", own=-1.0, other=1.0)
-@push.mistake("This moves towards every neighbour: those of a wrong class must push.", other=1.0)
-@push.mistake("This follows the right class only: those of a wrong class must push.", other=0.0)
-@push.mistake("This pushes only: those of the target's class must draw x to them.", own=0.0)
-@push.mistake(MEAN, of_all=np.sum)
-@push.mistake(MEAN, of_all=lambda rows, axis: np.sum(rows, axis) / 10)
-@push.mistake(MEAN, of_all=lambda rows, axis: np.sum(rows, axis) / max(1, len(rows) - 1))
-@push.mistake(AXIS, of_all=lambda rows, axis: np.mean(rows))
-@push.mistake(AXIS, of_all=lambda rows, axis: np.mean(rows, axis=1))
-def _one_by_one(x, neighbours, labels, target, own=1.0, other=-1.0, of_all=np.mean):
-    pairs = zip(neighbours, labels, strict=True)
-    return of_all([(own if c == target else other) * (x - X) for X, c in pairs], axis=0)
-
-
-@push.mistake("You averaged right and wrong neighbours apart: take one mean over all k.")
-def _two_means(x, neighbours, labels, target):
-    away = x - neighbours
-    return away[labels == target].mean(axis=0) - away[labels != target].mean(axis=0)
-
-
-@push.mistake(AXIS)
-def _signs_in_a_row(x, neighbours, labels, target):
-    return (_signs(labels, target) * (x - neighbours)).mean(axis=0)
-
-
-@push.mistake("By its whole distance: keep the length of x - X, and of their mean.")
-def _unit_vectors(x, neighbours, labels, target):
-    away = x - neighbours
-    away = away / np.linalg.norm(away, axis=1, keepdims=True)
-    return (_signs(labels, target)[:, None] * away).mean(axis=0)
-
-
-@push.mistake("By its whole distance: keep the length of x - X, and of their mean.")
-def _unit_mean(x, neighbours, labels, target):
-    mean = _one_by_one(x, neighbours, labels, target)
-    return mean / np.linalg.norm(mean)
+@push.hidden("neighbours drawn at random, none of the target class")
+def _draw_strangers(rng):
+    k, pixels = rng.choice(np.arange(4, 9), 2, replace=False)
+    target, *others = rng.choice(10, 3, replace=False)
+    return rng.random(pixels), rng.random((k, pixels)), rng.choice(others, k), int(target)
 
 
 follow = Exercise(
@@ -106,57 +73,23 @@ follow.case("the text's example, target 3", *FOUR, 3, 2, view=_in_any_order)
 follow.case("two 3s among the 4 nearest", FAR, TWO_NEAR, 3, 4, view=_in_any_order)
 follow.case("no 3 among the 4 nearest", FAR, NONE_NEAR, 3, 4, view=_in_any_order)
 follow.case("one 1 among the 4 nearest", FAR, ONE_NEAR, 1, 4, view=_in_any_order)
-follow.case("no 1 among the 1 nearest", FAR, 4 - NONE_NEAR, 1, 1, view=_in_any_order, hidden=True)
-SUBSET = "These are places in a part of the images: places in the whole training set are asked for."
-FIRST = "These are the first of that class in the training set, not the nearest ones."
-HOW_MANY = "Where none of the k nearest fits, follow k images of the class: not one, and not all."
-PLACES = "Return places, whole numbers from 0 to n - 1: no labels, no distances, no True and False."
-SOME_FIT = "Some of the k nearest fit: follow those. Others are needed only if there is none."
-_finds_some = follow.rule("No neighbour fits: take the nearest of the class.")(lambda p: p.size > 0)
 
 
-@follow.mistake(SOME_FIT)
-def _nearest_of_class(distances, labels, target, k):
-    return sorted(np.flatnonzero(labels == target), key=lambda i: distances[i])[:k]
+@follow.hidden("images drawn at random", view=_in_any_order, fitting=0)
+@follow.hidden("images drawn at random", view=_in_any_order, fitting=1)
+@follow.hidden("images drawn at random", view=_in_any_order, fitting=2)
+def _draw_images(rng, fitting):
+    """Draw images of which so many of the k nearest are of the target class."""
+    n, k, (target, other) = rng.integers(14, 20), rng.integers(4, 7), rng.choice(10, 2, False)
+    near = rng.permutation([target] * fitting + [other] * int(k - fitting))
+    # the farthest of all is of the class, too
+    far = [*rng.permutation([target] * int(k + 1) + [other] * int(n - 2 * k - 2)), target]
+    order = rng.permutation(n)
+    distances = np.sort(rng.choice(np.arange(1, 100), n, replace=False)) / 100
+    return distances[order], np.array([*near, *far])[order], int(target), int(k)
 
 
-@follow.right
-@follow.mistake(_finds_some, fallback=lambda *a: [])
-@follow.mistake(SUBSET, fallback=lambda d, labels, t, k: np.argsort(d[labels == t])[:k])
-@follow.mistake(FIRST, fallback=lambda d, labels, t, k: np.flatnonzero(labels == t)[:k])
-@follow.mistake("These are all the neighbours: keep those of the target class.", keep_all=True)
-@follow.mistake(SOME_FIT, least=2)
-@follow.mistake(HOW_MANY, fallback=lambda d, labels, t, k: _nearest_of_class(d, labels, t, len(d)))
-@follow.mistake(HOW_MANY, fallback=lambda d, labels, t, k: _nearest_of_class(d, labels, t, 1))
-@follow.mistake("np.argsort sorts from near to far: these are the farthest images.", order=-1)
-def _follow(
-    distances, labels, target, k, fallback=_nearest_of_class, keep_all=False, least=1, order=1
-):
-    near = np.argsort(order * distances)[:k]
-    chosen = [i for i in near if keep_all or labels[i] == target]
-    if len(chosen) < least:
-        chosen = fallback(order * distances, labels, target, k)
-    return np.array(chosen, int)
-
-
-@follow.mistake(PLACES)
-def _their_labels(distances, labels, target, k):
-    return labels[_follow(distances, labels, target, k)]
-
-
-@follow.mistake(PLACES)
-def _their_distances(distances, labels, target, k):
-    return distances[_follow(distances, labels, target, k)]
-
-
-@follow.mistake(PLACES)
-def _yes_or_no(distances, labels, target, k):
-    return labels == target
-
-
-@follow.mistake(SUBSET)
-def _places_among_k(distances, labels, target, k):
-    return np.flatnonzero(labels[np.argsort(distances)[:k]] == target)
+finds_some = follow.rule("No neighbour fits: take the nearest of the class.")(lambda p: p.size > 0)
 
 
 loss = Exercise(
@@ -176,51 +109,33 @@ loss.case("6 images, tau = 2", SQUARED, LABELS, 3, 2.0)
 loss.case("6 images, tau = 20, target 5", SQUARED, LABELS, 5, 20.0)
 loss.case("6 images far away, tau = 2", SQUARED + 4000, LABELS, 3, 2.0)
 loss.case("6 images, near and far", SPREAD, LABELS, 3, 2.0)
-loss.case("6 images, tau = 0.7, target 8", SQUARED[::-1] * 3, LABELS, 8, 0.7, hidden=True)
+
+
+@loss.hidden("distances drawn at random")
+def _draw_distances(rng):
+    n, tau = int(rng.integers(6, 20)), float(rng.choice([0.4, 0.7, 3.0, 5.0]))
+    target, *others = (int(c) for c in rng.choice(10, 3, replace=False))
+    labels = rng.permutation([target, target, *rng.choice(others, n - 2)])
+    return rng.uniform(0.3, 12, n), labels, target, tau
+
+
+@loss.hidden("distances drawn at random, some of them large")
+def _draw_far(rng):
+    squared, labels, target, tau = _draw_distances(rng)
+    squared = squared * tau + 4000  # every weight is 0
+    return np.append(40_000.0, squared), np.append(target, labels), target, tau
+
+
+@loss.hidden("distances drawn at random, the target's class far away")
+def _draw_far_class(rng):
+    squared, labels, target, tau = _draw_distances(rng)
+    return squared + (labels == target) * 60 * tau, labels, target, tau
+
+
 SIGN = "Nearer to the target's class must lower the loss, and yours rises: look at the signs."
-SQUARES = "The argument holds squared distances already: no root and no further square."
-TAU = "A larger tau must make it smoother: divide."
-FORMULA = "The weight is exp(-squared distance / tau), and the logarithm the natural one."
-SHARE = "p is a share of the weight: the sum over the class, divided by the sum over all images."
-FLOOR = "Nothing is to be added: the least squared distance, subtracted first, keeps a weight at 1."
 FAR_AWAY = "Far from all images every weight is 0, and 0/0 is NaN: subtract the least one first."
-_is_positive = loss.rule(SIGN)(lambda result: not result < 0)
-_is_finite = loss.rule(FAR_AWAY)(lambda result: np.isfinite(result))
-
-
-@loss.right
-def _by_logsumexp(squared_distances, labels, target, tau):
-    logits = -squared_distances / tau
-    return special.logsumexp(logits) - special.logsumexp(logits[labels == target])
-
-
-@loss.mistake(_is_finite)
-@loss.mistake(_is_positive, finish=np.log)
-@loss.mistake("That is the probability p: return -log p.", finish=float)
-@loss.mistake(SIGN, logits=lambda d2, tau: d2 / tau)
-@loss.mistake(SQUARES, logits=lambda d2, tau: -np.sqrt(d2) / tau)
-@loss.mistake(SQUARES, logits=lambda d2, tau: -(d2**2) / tau)
-@loss.mistake(TAU, logits=lambda d2, t: -d2 * t)
-@loss.mistake(TAU, logits=lambda d2, t: -d2)
-@loss.mistake(FORMULA, logits=lambda d2, t: -d2 / (2 * t))
-@loss.mistake(FORMULA, logits=lambda d2, t: -d2 / t**2)
-@loss.mistake(FORMULA, finish=lambda p: -np.log2(p))
-@loss.mistake(FORMULA, finish=lambda p: -np.log10(p))
-def _naive(d2, labels, target, tau, logits=lambda d2, t: -d2 / t, finish=lambda p: -np.log(p)):
-    weights = np.exp(logits(d2, tau))
-    return finish(weights[labels == target].sum() / weights.sum())
-
-
-@loss.mistake(TAU, logits=lambda d2, t: -d2)
-@loss.mistake(SHARE, of=np.mean)
-@loss.mistake(SHARE, others=True)
-@loss.mistake(FLOOR, floor=1e-10)
-def _shifted(
-    d2, labels, target, tau, logits=lambda d2, t: -d2 / t, of=np.sum, others=False, floor=0
-):
-    weights = np.exp(logits(d2 - d2.min(), tau))
-    rest = weights[labels != target] if others else weights
-    return -np.log(of(weights[labels == target]) / of(rest) + floor)
+is_positive = loss.rule(SIGN)(lambda result: not result < 0)
+is_finite = loss.rule(FAR_AWAY)(lambda result: np.isfinite(result))
 
 
 # --- what judges see, how two makers compare on the same starts, and how long a call takes

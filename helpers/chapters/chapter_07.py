@@ -35,80 +35,36 @@ attack.case("the text's example", GREY[:1], GREY[:1], EXAMPLE, 1, 0.5)
 attack.case("a later step, radius 0.2", GREY + SO_FAR, GREY, UPHILL, 0.3, 0.2)
 attack.case("black and white pixels", NEAR, BLACK_AND_WHITE, UNEQUAL, 3.0, 2.0)
 attack.case("one gradient of 0", GREY, GREY, np.stack([WILD[0], 0 * WILD[0]]), 2.0, 3.0)
-attack.case("steps of 1, radius 2", NEAR, BLACK_AND_WHITE, -UNEQUAL[::-1], 1.0, 2.0, hidden=True)
-OWN_LENGTH = "The change of one image depends on the other: each image needs its own length."
-ONE_LENGTH = "A length is one number for an image: the root of its 784 squares, summed."
-SHORTER = "A change that is shorter than the radius stays as it is: look at each image."
+
+
+@attack.hidden("images and gradients drawn at random")
+def _draw_attack(rng):
+    clean = rng.random((5, 28, 28, 1))
+    clean[:2] = clean[:2].round()  # black and white
+    change = rng.uniform(-1, 1, clean.shape)
+    slopes = rng.uniform(-1, 1, clean.shape) * [[[[0.05]]], [[[0.02]]], [[[0.5]]], [[[0]]], [[[2]]]]
+    radius, step = rng.uniform(1.5, 3), rng.uniform(0.3, 1)
+    # the first, third and last stand near the edge of the ball, and their step leads out of it
+    change[[2, 4]] += 3 * slopes[[2, 4]] / np.abs(slopes[[2, 4]]).max(axis=(1, 2, 3), keepdims=True)
+    length = np.sqrt((change**2).sum(axis=(1, 2, 3), keepdims=True))
+    change *= radius * np.array([0.99, 0.3, 0.99, 0.5, 0.99])[:, None, None, None] / length
+    return np.clip(clean + change, 0, 1), clean, slopes, step, radius
+
+
 TOO_FAR = "The change from x is too long: shorten it after the step, as a whole, to the radius."
-_is_image = attack.rule("That is the change alone: add it to x.")(
+is_image = attack.rule("That is the change alone: add it to x.")(
     lambda image, moved, x, *a: image.mean() > 0.2 or np.mean(image == 0) < np.mean(x == 0) + 0.3
 )
-_in_range = attack.rule("A pixel left the range from 0 to 1: clip the image at last.")(
+in_range = attack.rule("A pixel left the range from 0 to 1: clip the image at last.")(
     lambda image, *a: not (image.min() < 0 or image.max() > 1)
 )
-_not_nan = attack.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
-_fits = attack.rule("Lengths of shape (n,) do not fit: keepdims=True makes them (n, 1, 1, 1).")(
+no_nan = attack.rule("A gradient of 0 has length 0, and 0/0 is NaN: add a tiny number.")(not_nan)
+fits = attack.rule("Lengths of shape (n,) do not fit: keepdims=True makes them (n, 1, 1, 1).")(
     lambda image, moved, x, *a: image.shape == x.shape
 )
-_in_ball = attack.rule(TOO_FAR)(
+in_ball = attack.rule(TOO_FAR)(
     lambda image, moved, x, g, step, r: (((image - x) ** 2).sum((1, 2, 3)) < r**2 + 1e-6).all()
 )
-
-
-@attack.right
-def _image_by_image(moved, x, g, step, radius):
-    result = []
-    for here, clean, slope in zip(moved, x, g, strict=True):
-        change = here - clean + step * slope / (np.linalg.norm(slope) or 1)
-        far = np.linalg.norm(change)
-        result.append(np.clip(clean + change * (radius / far if far > radius else 1), 0, 1))
-    return np.stack(result)
-
-
-def _length(v, axis=(1, 2, 3), keepdims=True, tiny=1e-12):
-    return np.sqrt((v**2).sum(axis=axis, keepdims=keepdims)) + tiny
-
-
-def _shorter(change, radius, length):
-    return change * np.minimum(1, radius / length(change))
-
-
-@attack.mistake(_in_range, top=np.inf)
-@attack.mistake(_not_nan, of_g=lambda v: _length(v, tiny=0))
-@attack.mistake(_is_image, base=0)
-@attack.mistake(_in_ball, back=lambda change, r, length: change)
-@attack.mistake(_in_ball, back=lambda change, r, length: np.clip(change, -r, r))
-@attack.mistake("This goes downhill: an attack climbs the loss.", sign=-1)
-@attack.mistake(OWN_LENGTH, of_g=lambda v: _length(v, None))
-@attack.mistake(OWN_LENGTH, of_way=lambda v: _length(v, None))
-@attack.mistake(_fits, of_g=lambda v: _length(v, keepdims=False))
-@attack.mistake(_fits, of_way=lambda v: _length(v, keepdims=False))
-@attack.mistake(ONE_LENGTH, of_g=lambda v: _length(v, 1))
-@attack.mistake(ONE_LENGTH, of_g=np.abs)
-@attack.mistake(ONE_LENGTH, of_g=lambda v: _length(v) ** 2)
-@attack.mistake(ONE_LENGTH, of_g=lambda v: _length(v) ** 2, of_way=lambda v: _length(v) ** 2)
-@attack.mistake("Each image moves by `step`: divide g by its length.", of_g=lambda v: 1)
-@attack.mistake(SHORTER, back=lambda change, r, length: change * r / length(change))
-def _attack(
-    moved, x, g, step, r, sign=1, of_g=_length, of_way=_length, back=_shorter, base=1, top=1
-):
-    change = moved - x + sign * step * g / of_g(g)
-    return np.clip(base * x + back(change, r, of_way), 1 - top, top)
-
-
-@attack.mistake("You limit this step, not the whole way: measure the change from the clean x.")
-def _from_moved(moved, x, g, step, radius):
-    return _image_by_image(moved, moved, g, step, radius)
-
-
-@attack.mistake("You begin again at the clean image: go on from where moved stands.")
-def _from_x(moved, x, g, step, radius):
-    return _image_by_image(x, x, g, step, radius)
-
-
-@attack.mistake("You clip before you shorten: go back into the ball first, and clip at last.")
-def _clip_first(moved, x, g, step, radius):
-    return x + _shorter(np.clip(moved + step * g / _length(g), 0, 1) - x, radius, _length)
 
 
 trust = Exercise(
@@ -127,39 +83,16 @@ LABELS = np.array([5, 3, 5, 3, 8, 3, 8, 5])
 trust.case("the text's example", np.array([4.0, 2.0, 3.0]), np.array([7, 3, 5]), 3)
 trust.case("8 images, target 3", DISTANCES, LABELS, 3)
 trust.case("8 images, target 5", DISTANCES, LABELS, 5)
-trust.case("7 images, target 8", DISTANCES[:0:-1], LABELS[:0:-1], 8, hidden=True)
-NEAREST = "Only the nearest image counts: take the smallest distance, not the mean or the largest."
-ALL_ABOVE = "The nearest of all can be the target's own: leave those out above the line."
-POWER = "The argument holds Euclidean distances already: no square and no further root."
 
 
-@trust.right
-@trust.mistake("Turned round: near its own class an image must get a score above 1.", power=-1)
-@trust.mistake(NEAREST, of_own=np.mean, of_other=np.mean)
-@trust.mistake(NEAREST, of_other=np.mean)
-@trust.mistake(NEAREST, of_own=np.mean)
-@trust.mistake(NEAREST, of_own=np.max, of_other=np.max)
-@trust.mistake(NEAREST, of_own=np.max)
-@trust.mistake(NEAREST, of_other=np.max)
-@trust.mistake(POWER, power=2)
-@trust.mistake(POWER, power=0.5)
-@trust.mistake("That is the difference: divide one distance by the other.", compare=np.subtract)
-@trust.mistake("argmin gives a place: use min.", of_own=np.argmin, of_other=np.argmin)
-@trust.mistake(ALL_ABOVE, other=lambda labels, target: labels > -1)
-def _trust(
-    d, labels, t, of_own=np.min, of_other=np.min, compare=np.divide, power=1, other=np.not_equal
-):
-    return compare(of_other(d[other(labels, t)]), of_own(d[labels == t])) ** power
-
-
-@trust.mistake("You compare the two nearest images: take the nearest of each kind.")
-def _two_nearest(distances, labels, target):
-    return np.sort(distances)[1] / np.sort(distances)[0]
-
-
-@trust.mistake("Below the line stands the nearest image of the target, not the nearest of all.")
-def _by_the_nearest(distances, labels, target):
-    return distances[labels != target].min() / distances.min()
+@trust.hidden("distances drawn at random", own_first=True)
+@trust.hidden("distances drawn at random", own_first=False)
+def _draw_trust(rng, own_first):
+    n, (own, *others) = int(rng.integers(8, 20)), rng.choice(10, 3, replace=False)
+    first = [own, own, others[0], others[0]][:: 1 if own_first else -1]
+    labels = np.array([*first, *rng.choice([own, *others], n - 4)])
+    distances = np.sort(rng.choice(np.arange(11, 99), n, replace=False)) / 10
+    return distances[::-1].copy(), labels[::-1].copy(), int(own)
 
 
 redraw = Exercise(
@@ -177,53 +110,28 @@ ERRORS[[0, 2], [3, 9]] = 8, 9  # the target is the best class of images 0 and 2
 ERRORS[1, [0, 6]] = 7  # two classes redraw image 1 best, and the target is one of them
 redraw.case("the text's example", np.array([[4.0, 2, 8, 9, 11, 13, 12, 10, 14, 9.5]]), TARGETS[1:2])
 redraw.case("4 images", ERRORS, TARGETS)
-redraw.case("3 images", ERRORS[1:], TARGETS[:3], hidden=True)
-OTHER = "Compare with the best other class: take the smallest error, not the mean or the largest."
-POWERS = "IM1 divides the squared errors as they come in: no root and no further square."
-ARGMIN = "argmin is the class that is redrawn best: take the column of the target."
-SECOND = "The second smallest is the best other class only where the target is the best of all."
-LEAVE_OUT = "Leave the target out, by its place: it can be the best, or have another class's error."
-ITS_OWN = "Each image has its own best other class: the smallest along the row, axis=1."
-_is_one_each = redraw.rule(
+
+
+@redraw.hidden("errors drawn at random")
+def _draw_errors(rng):
+    n = int(rng.integers(4, 9))
+    errors = rng.permuted(np.tile(np.arange(10.0, 60, 5), (n, 1)), axis=1) + rng.random((n, 10))
+    targets = rng.integers(0, 10, n)
+    best = errors.argmin(axis=1)
+    targets[0] = best[0]
+    # where the target is the best, and where another class redraws the image as well
+    targets[1] = best[1]
+    errors[1, (best[1] + 3) % 10] = errors[1, best[1]]
+    targets[2:] = (best[2:] + rng.integers(1, 10, n - 2)) % 10
+    return errors, targets
+
+
+is_one_each = redraw.rule(
     "Take one column for each row, its target's; one number comes out of it."
 )(lambda scores, errors, targets: scores.shape == targets.shape)
-_is_finite = redraw.rule("Cover the target's error with infinity, not 0; and read it before that.")(
+is_finite = redraw.rule("Cover the target's error with infinity, not 0; and read it before that.")(
     lambda scores: np.isfinite(scores).all()
 )
-
-
-@redraw.right
-@redraw.mistake(_is_finite, others=lambda row, t: 0 * row)
-@redraw.mistake("Turned round: an image that the target redraws best gets less than 1.", power=-1)
-@redraw.mistake(LEAVE_OUT, others=lambda row, t: row)
-@redraw.mistake(LEAVE_OUT, others=lambda row, t: row[row != row[t]])
-@redraw.mistake(SECOND, others=lambda row, t: np.sort(row)[1:])
-@redraw.mistake(OTHER, best=np.mean)
-@redraw.mistake(OTHER, best=np.mean, others=lambda row, t: row)
-@redraw.mistake(OTHER, best=np.max)
-@redraw.mistake(OTHER, best=lambda row: np.inf)
-@redraw.mistake(POWERS, power=0.5)
-@redraw.mistake(POWERS, power=2)
-@redraw.mistake(ARGMIN, own=lambda row, t: min(row), others=lambda row, t: np.sort(row)[1:])
-@redraw.mistake("That is the difference: divide one error by the other.", compare=np.subtract)
-def _ratio(
-    errors, t, own=lambda row, t: row[t], others=np.delete, best=np.min, power=1, compare=np.divide
-):
-    rows = zip(errors, t, strict=True)
-    return np.array([compare(own(row, t), best(others(row, t))) for row, t in rows]) ** power
-
-
-@redraw.mistake(_is_one_each)
-def _all_targets(errors, targets):
-    return errors[:, targets] / errors.min(axis=1, keepdims=True)
-
-
-@redraw.mistake(ITS_OWN, axis=0)
-@redraw.mistake(ITS_OWN, axis=None)
-@redraw.mistake(ITS_OWN, axis=None, cover=False)
-def _of_the_table(errors, targets, axis, cover=True):
-    own = targets[:, None] == np.arange(10)
-    return errors[own] / np.where(own & cover, np.inf, errors).min(axis=axis)
 
 
 # --- figures

@@ -23,43 +23,17 @@ FLAT = np.array([[1.5], [2.9], [0.9], [3.3], [3.6]])  # as model.predict returns
 errors.case("the text's example", np.array([1.0, 2.0, 4.0]), np.array([1.0, 4.0, 3.0]))
 errors.case("5 prices, predicted as a column", PRICES, FLAT)
 errors.case("4 prices, guessed too low", PRICES[:4], PRICES[:4] - np.array([0.1, 0.7, 0.2, 1.3]))
-errors.case("30 prices", RNG.uniform(0, 5, 30), RNG.uniform(0, 5, (30, 1)), hidden=True)
-COLUMN = "predicted has shape (n, 1): y - predicted is a table of n x n. Make it flat first."
-_three = errors.rule("Return three numbers, in this order: MSE, RMSE, MAE.")(
+
+
+@errors.hidden("prices drawn at random, predicted as a column")
+def _draw_prices(rng):
+    n = int(rng.integers(10, 40))
+    return rng.uniform(1, 5, n), rng.uniform(1, 5, (n, 1))
+
+
+are_three = errors.rule("Return three numbers, in this order: MSE, RMSE, MAE.")(
     lambda result: np.size(result) == 3
 )
-
-
-@errors.right
-@errors.mistake("RMSE is the root of MSE: the second number is not yet one.", root=lambda v: v)
-@errors.mistake("The signs cancel in the mean: MAE takes the size of each miss.", size=lambda v: v)
-@errors.mistake("MAE takes the mean of the sizes, not their sum or the largest.", of_size=np.sum)
-@errors.mistake("MAE takes the mean of the sizes, not their sum or the largest.", of_size=np.max)
-@errors.mistake("MAE takes the mean of the sizes: that is their median.", of_size=np.median)
-@errors.mistake("MSE is the mean of the squares: divide by n.", of_square=np.sum)
-@errors.mistake(
-    "Divide by n, not by n - 1: no mean was estimated.", of_square=lambda v: v.sum() / (v.size - 1)
-)
-@errors.mistake(COLUMN, flat=lambda v: v)
-@errors.mistake("Compare the prices, not their ratios: subtract.", compare=np.divide)
-def _errors(
-    y,
-    predicted,
-    root=np.sqrt,
-    size=np.abs,
-    of_size=np.mean,
-    of_square=np.mean,
-    flat=np.ravel,
-    compare=np.subtract,
-):
-    misses = compare(y, flat(predicted))
-    mse = of_square(misses**2)
-    return np.array([mse, root(mse), of_size(size(misses))])
-
-
-@errors.mistake(_three)
-def _one_error(y, predicted):
-    return np.sqrt(np.mean((y - np.ravel(predicted)) ** 2))
 
 
 around = Exercise(
@@ -78,50 +52,20 @@ COSTS = np.array([1.0, 2.0, 4.5, 3.0, 0.7, 5.0, 1.9])
 around.case("the text's example", np.array([[0, 1, 5], [1, 0, 4], [5, 4, 0.0]]), COSTS[:3], 1)
 around.case("7 districts, k = 2", APART, COSTS, 2)
 around.case("7 districts, k = 3", APART, COSTS[::-1].copy(), 3)
-_far = np.random.default_rng(3).normal(size=(12, 2))
-_far[5] = _far[2]
-around.case(
-    "12 districts, k = 4",
-    np.linalg.norm(_far[:, None] - _far, axis=2),
-    RNG.uniform(0, 5, 12),
-    4,
-    hidden=True,
-)
-OWN = "The district's own price takes part: its distance to itself is 0, so leave it out."
-FIRST = (
-    "Two districts at one place: the first of the row is not always the district itself. Take "
-    "out its own number, not the first column."
-)
-_one_each = around.rule("Return one number for each district: shape (n,).")(
+
+
+@around.hidden("districts drawn at random")
+def _draw_districts(rng):
+    n, k = (int(number) for number in rng.integers([12, 3], [20, 6]))
+    places = rng.normal(size=(n, 2))
+    places[n // 2 :][:3] = places[:3]  # three pairs of districts at one place
+    distances = np.linalg.norm(places[:, None] - places, axis=2)
+    return distances, rng.uniform(0, 5, n), k
+
+
+one_each = around.rule("Return one number for each district: shape (n,).")(
     lambda result, distances, *rest: np.shape(result) == (len(distances),)
 )
-
-
-@around.right
-@around.mistake(OWN, cover=0.0)
-@around.mistake("Take the mean of the k prices, not their sum.", combine=np.sum)
-@around.mistake("Take the mean of the k prices: that is their median.", combine=np.median)
-@around.mistake("These are the farthest: sort upwards, and take the first k.", sign=-1)
-@around.mistake("That is one neighbour too many: take k.", more=1)
-@around.mistake("You take the mean of the distances: the prices of these districts.", prices=False)
-def _around(distances, y, k, cover=np.inf, combine=np.mean, sign=1, more=0, prices=True):
-    result = []
-    for own, row in enumerate(distances):
-        row = sign * row.copy()
-        row[own] += cover
-        near = np.argsort(row, kind="stable")[: k + more]
-        result.append(combine(y[near] if prices else distances[own][near]))
-    return np.array(result)
-
-
-@around.mistake(FIRST)
-def _drop_the_first(distances, y, k):
-    return y[np.argsort(distances, axis=1, kind="stable")[:, 1 : k + 1]].mean(axis=1)
-
-
-@around.mistake(_one_each)
-def _of_all(distances, y, k):
-    return _around(distances, y, k).mean()
 
 
 margin = Exercise(
@@ -140,41 +84,19 @@ margin.case("10 scores, 80 %", SCORES, 0.8)
 margin.case("10 scores, 25 %", SCORES, 0.25)
 margin.case("9 scores, 90 %", SCORES[:9], 0.9)
 margin.case("4 scores, 90 %: too few", SCORES[:4], 0.9)
-margin.case("57 scores, 91 %", np.random.default_rng(4).normal(size=57), 0.91, hidden=True)
-FEW = "With 4 scores no margin is sure to hold 90 %: where the place is above n, return np.inf."
-BETWEEN = "np.quantile reads between two scores, and too low: take the score at the place itself."
 
 
-@margin.right
-@margin.mistake("Of (n + 1): the new district counts too.", extra=0)
-@margin.mistake("Round up: a place that is too low holds too few.", rounded=np.floor)
-@margin.mistake("Python counts from 0: the first place is number 0.", first=0)
-@margin.mistake(FEW, few=np.max)
-@margin.mistake("The scores are not sorted yet.", order=np.asarray)
-@margin.mistake(
-    "The scores have their signs: a district well inside has a negative one.", of=np.abs
-)
-@margin.mistake("share is what the intervals must hold, not what they may miss.", missed=True)
-def _margin(
-    scores,
-    share,
-    extra=1,
-    rounded=np.ceil,
-    first=1,
-    few=lambda scores: np.inf,
-    order=np.sort,
-    of=np.asarray,
-    missed=False,
-):
-    share = 1 - share if missed else share
-    # 10 * 0.9 is 9.000000000000002 in some orders of computing
-    rank = int(rounded(round((len(scores) + extra) * share, 9)))
-    return order(of(scores))[rank - first] if rank - first < len(scores) else few(scores)
+@margin.hidden("scores and a share drawn at random")
+def _draw_scores(rng):
+    n, part = int(rng.integers(20, 60)), rng.choice([0.3, 0.7])
+    # (n + 1) * share is no whole number, for which two ways of rounding could differ
+    return rng.normal(size=n), float((rng.integers(n // 2 + 3, n - 3) + part) / (n + 1))
 
 
-@margin.mistake(BETWEEN)
-def _between(scores, share):
-    return np.quantile(scores, share)
+@margin.hidden("too few scores, drawn at random")
+def _draw_few(rng):
+    n = int(rng.integers(3, 9))
+    return rng.normal(size=n), float(rng.choice([0.9, 0.93, 0.95]))
 
 
 # --- training

@@ -170,10 +170,10 @@ def _unreadable(folder):
 
 
 def datasets():
-    """Name the rung of the data ladder on which each dataset stands."""
+    """Name the rung of the data ladder on which each dataset of a lesson stands."""
     from helpers import data
 
-    for name in data.names():
+    for name in _of_lessons():
         source = data.describe(name)
         found, reason = _whereabouts(name)
         for note in found.notes:
@@ -198,6 +198,13 @@ def datasets():
             yield MISSING, str(error)
 
 
+def _of_lessons():
+    """Name the datasets that have a sample: no notebook asks for another one as it stands."""
+    from helpers import data
+
+    return [name for name in data.names() if "lite" in data.describe(name).rows]
+
+
 @functools.cache
 def _whereabouts(name):
     """Return what `locate` found of a dataset, and why it cannot be downloaded either, or None."""
@@ -215,11 +222,9 @@ def on_the_sample():
     >>> on_the_sample()  # doctest: +SKIP
     {'mnist'}
     """
-    from helpers import data
-
     if session.profile() == "lite":
-        return set(data.names())
-    return {name for name in data.names() if _whereabouts(name)[1]}
+        return set(_of_lessons())
+    return {name for name in _of_lessons() if _whereabouts(name)[1]}
 
 
 def memory():

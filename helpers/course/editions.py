@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import re
 
 from helpers.course import notebooks
@@ -62,6 +63,32 @@ def add_progress(notebook):
         new_markdown_cell(PROGRESS_TEXT, id="my-progress", metadata=tags),
         new_code_cell(PROGRESS_CODE, id="my-progress-table", metadata=tags),
     ]
+
+
+def stamp(notebook, name, version):
+    """Write into the metadata of a copy which notebook it is, and of which version, in place.
+
+    Parameters
+    ----------
+    notebook : notebook node of a copy
+    name : str
+        Its file name without the suffix, which students may change.
+    version : str
+        Of the course; what follows it, after a ``+``, is another one where a cell is.
+
+    Examples
+    --------
+    >>> from nbformat.v4 import new_notebook
+    >>> book = new_notebook()
+    >>> stamp(book, "05_cnn_inversion", "1.2.0")
+    >>> book.metadata["course"]
+    {'id': '05_cnn_inversion', 'version': '1.2.0+...'}
+    """
+    import nbformat
+
+    digest = hashlib.sha256(nbformat.writes(notebook).encode()).hexdigest()[:8]
+    known = notebook.metadata.get("course", {})
+    notebook.metadata["course"] = {**known, "id": name, "version": f"{version}+{digest}"}
 
 
 def presenters_copy(notebook):
@@ -126,11 +153,18 @@ def stub(cell, where):
         raise notebooks.UsageError(
             f"{where}: the first line must be like '# ANSWER 05-2', not {lines[0]!r}"
         )
-    for key, kind in (("course", "exercise"), ("nbgrader", "grade_id")):
+    points = cell.metadata.get("course", {}).get("points")
+    for key, kind, expected in (
+        ("course", "exercise", exercise[1]),
+        ("nbgrader", "grade_id", exercise[1]),
+        # its gradebook sees the points of cells to grade
+        ("nbgrader", "grade", True),
+        ("nbgrader", "points", points),
+    ):
         found = cell.metadata.get(key, {}).get(kind)
-        if found != exercise[1]:
+        if found != expected:
             raise notebooks.UsageError(
-                f"{where}: metadata {key}.{kind} must be {exercise[1]!r}, not {found!r}"
+                f"{where}: metadata {key}.{kind} must be {expected!r}, not {found!r}"
             )
     marked = [place for place, line in enumerate(lines) if MARKER.search(line)]
     if [lines[place].strip() for place in marked] != [BEGIN, END]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import shutil
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -24,6 +26,9 @@ CONTENTS = (
     ".devcontainer",
     ".binder",
 )
+
+# no students' copy has it: the functions that compute right and wrong answers
+ANSWERS = Path("helpers/answers")
 
 # What running the course leaves behind, by name or, after a "/", by path: it is never copied, and
 # it may lie in a copy that is replaced. Nothing that a person writes belongs here.
@@ -110,7 +115,7 @@ def release(target, paths=None, edition="students", with_data=False):
         If the folder holds anything that this command did not write, or the other edition, or
         lies inside the course; if this course is itself a copy; if the full data are asked for
         and not on this computer; or if an answer cell is malformed: then the message names the
-        notebook and the cell.
+        notebook and the cell; or if there is no such exercise.
     OSError
         If the copy cannot be written; then the folder is as it was.
     """
@@ -120,6 +125,7 @@ def release(target, paths=None, edition="students", with_data=False):
     datasets = _full_data(books) if with_data else {}
     readme = (ROOT / READMES[edition]).read_text(encoding="utf-8")
     texts = {"README.md": readme.replace("{data}", _about(datasets))}
+    without, outcomes = set(), {}
     if edition == "presenter":
         copies = {path: editions.presenters_copy(book) for path, book in books.items()}
         for path, book in books.items():
@@ -129,11 +135,17 @@ def release(target, paths=None, edition="students", with_data=False):
         for path, book in copies.items():
             if path.parent == notebooks.FOLDER:  # the core notebooks are classes, with points
                 editions.add_progress(book)
+        without, outcomes = {ANSWERS, *_other_rooms(books)}, _outcomes(books)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for path, book in copies.items():
+        editions.stamp(book, path.stem, version["project"]["version"])
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         for name in CONTENTS:
             for path in _files(ROOT, ROOT / name):
+                if without & {path, *path.parents}:
+                    continue
                 new = temporary / path
                 new.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / path, new)
@@ -143,11 +155,51 @@ def release(target, paths=None, edition="students", with_data=False):
         for path, book in copies.items():
             notebooks.write(book, temporary / "notebooks" / path.relative_to(notebooks.FOLDER))
         _write_data(datasets, temporary / "data" / "cache")
+        if outcomes:
+            _write_outcomes(outcomes, temporary / "helpers")
         manifest = {"edition": edition, "files": _digests(temporary)}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _replace(target, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _other_rooms(books):
+    """Return the rooms of notebooks that stay at home: 03 tests pairs as an exercise of 02 does."""
+    own = {f"chapter_{path.name[:2]}.py" for path in books}
+    rooms = (ROOT / "helpers" / "chapters").glob("chapter_*.py")
+    return {path.relative_to(ROOT) for path in rooms if path.name not in own}
+
+
+def _outcomes(books):
+    """Return what the checks of notebooks compare with, in the place of the right functions."""
+    from helpers import exercises
+
+    names = [
+        cell.metadata["course"]["exercise"]
+        for book in books.values()
+        for cell in notebooks.code_cells(book)
+        if editions.is_answer(cell)
+    ]
+    for name in names:
+        try:
+            importlib.import_module(f"helpers.chapters.chapter_{name[:2]}")
+        except ModuleNotFoundError as error:
+            raise notebooks.UsageError(f"there is no room of {name}: {error}") from error
+    try:
+        return exercises.to_store(names)
+    except ValueError as error:
+        raise notebooks.UsageError(error) from error
+
+
+def _write_outcomes(outcomes, folder):
+    """Write them where `helpers.exercises` looks for them."""
+    import numpy as np
+
+    from helpers import exercises
+
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / exercises.STORED.name, **exercises.pack(outcomes))
 
 
 def _full_data(books):

@@ -185,7 +185,8 @@ def load(name="mnist", profile=None):
     ValueError
         For an unknown name or profile.
     FileNotFoundError
-        If the sample that belongs to this repository is missing or damaged.
+        If the sample that belongs to this repository is missing or damaged, or if a dataset has
+        none and the full data cannot be had.
 
     Examples
     --------
@@ -199,15 +200,20 @@ def load(name="mnist", profile=None):
         raise ValueError(f"profile must be 'full' or 'lite', not {profile!r}")
     rung, arrays = _climb(name) if wanted == "full" else (None, None)
     if arrays is None:
+        if "lite" not in source.rows:
+            raise FileNotFoundError(
+                f"{source.title} has no sample, and the full data are not here: {source.remedy}."
+            )
         if wanted == "full":
             _announce_lite(source)
             session.fall_back()  # the rest of this session follows
         wanted, arrays = "lite", read_sample(name)
         rung = "data/samples, a STAND-IN" if source.stand_in else "data/samples"
     dataset = _dataset(name, source, wanted, rung, arrays)
+    checked = "verified" if wanted in source.sha256 else "their layout checked"
     print(
         f"{source.title}: {len(dataset.x_train):,} training and {len(dataset.x_test):,} test "
-        f"{source.examples} from {rung}, verified"
+        f"{source.examples} from {rung}, {checked}"
     )
     return dataset
 
