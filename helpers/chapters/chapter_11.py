@@ -15,10 +15,6 @@ V = np.array([[1.0, 0, 1, 1, 0], [0, 0, 1, 0, 1], [1, 1, 0, 1, 1], [0, 1, 1, 0, 
 B, C = np.array([0.5, -1.0, 0.2, 1.1, -0.4]), np.array([-0.7, 0.9, 0.3])
 
 
-def _sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
 pixel = Exercise(
     "11-1",
     points=2,
@@ -35,49 +31,25 @@ pixel.case(
 pixel.case("4 images, pixel 2", V, 2, WEIGHTS, B, C)
 pixel.case("3 images, pixel 0", V[1:], 0, -WEIGHTS[::-1], B[::-1].copy(), -C)
 pixel.case("a hidden unit that is nearly sure", V, 3, WEIGHTS / 3, B, np.array([-2.0, 900.0, 0.5]))
-pixel.case("2 images, pixel 4", V[:2], 4, WEIGHTS[:, ::-1].copy(), -B, C + 1, hidden=True)
-_finite = pixel.rule("exp(900) is infinite: np.logaddexp(0, x) is log(1 + exp(x)) without it.")(
+
+
+@pixel.hidden("a machine and images drawn at random")
+@pixel.hidden("a machine with a hidden unit that is nearly sure", sure=900.0)
+def _draw_machine(rng, sure=0.0):
+    n, visible, hidden = (int(number) for number in rng.integers([3, 6, 3], [7, 10, 6]))
+    b = rng.choice([-1.0, 1.0], visible) * rng.uniform(0.4, 1.5, visible)  # none is near 0
+    c = rng.normal(size=hidden)
+    c[rng.integers(hidden)] += sure
+    images = rng.integers(0, 2, (n, visible)).astype(float)
+    return images, int(rng.integers(visible)), rng.normal(size=(visible, hidden)), b, c
+
+
+no_overflow = pixel.rule("exp(900) is infinite: np.logaddexp(0, x) is log(1 + exp(x)) without it.")(
     not_nan
 )
-_one_each = pixel.rule("Return one number for each image: shape (n,).")(
+one_each = pixel.rule("Return one number for each image: shape (n,).")(
     lambda result, v, *rest: np.shape(result) == (len(v),)
 )
-OWN = "The hidden units still see the pixel's own value: compare two free energies instead."
-
-
-def _softplus(x):
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-@pixel.right
-@pixel.mistake("Turned round: the image with the lower free energy is the more probable.", sign=-1)
-@pixel.mistake("These are the odds: divide them by 1 plus themselves.", odds=np.exp)
-@pixel.mistake("That is the logarithm of the odds: sigmoid makes a probability of it.", odds=float)
-@pixel.mistake("The term v · b is missing in F.", own=0)
-@pixel.mistake("The sum over the hidden units is missing in F.", hidden=0)
-@pixel.mistake(_finite, plus=lambda x: np.log(1 + np.exp(x)))
-def _pixel(v, pixel, weights, b, c, sign=1, odds=_sigmoid, own=1, hidden=1, plus=_softplus):
-    result = []
-    for image in v:
-        others = np.delete(image, pixel) @ np.delete(weights, pixel, axis=0) + c
-        log_odds = own * b[pixel] + hidden * (plus(others + weights[pixel]) - plus(others)).sum()
-        result.append(odds(sign * log_odds))
-    return np.array(result)
-
-
-@pixel.mistake("Both images are one array, so they are equal: copy v before you set the pixel.")
-def _no_copy(v, pixel, weights, b, c):
-    return np.full(len(v), 0.5)
-
-
-@pixel.mistake(OWN)
-def _through_hidden(v, pixel, weights, b, c):
-    return _sigmoid(_sigmoid(v @ weights + c) @ weights.T + b)[:, pixel]
-
-
-@pixel.mistake(_one_each)
-def _one_number(v, pixel, weights, b, c):
-    return _pixel(v, pixel, weights, b, c).mean()
 
 
 centre = Exercise(
@@ -98,58 +70,19 @@ centre.case(
 )
 centre.case("4 images, 3 dreams", V, DREAMS, WEIGHTS, C, MEAN_V, MEAN_H)
 centre.case("2 images, 3 dreams", V[:2], 1 - DREAMS, -WEIGHTS, 0 * C + 0.4, MEAN_V / 2, 1 - MEAN_H)
-centre.case(
-    "3 images, 2 dreams", V[1:], DREAMS[:2], WEIGHTS / 2, -C, 1 - MEAN_V, MEAN_H / 2, hidden=True
-)
-_table = centre.rule("Return one number for each weight: shape (visible, hidden).")(
+
+
+@centre.hidden("images, dreams and means drawn at random")
+def _draw_dreams(rng):
+    n, more, visible, hidden = (int(k) for k in rng.integers([3, 1, 6, 3], [8, 4, 10, 6]))
+    v, dreamt = (rng.integers(0, 2, (rows, visible)).astype(float) for rows in (n, n + more))
+    weights, c = rng.normal(size=(visible, hidden)), rng.normal(size=hidden)
+    return v, dreamt, weights, c, rng.uniform(0.2, 0.8, visible), rng.uniform(0.2, 0.8, hidden)
+
+
+is_table = centre.rule("Return one number for each weight: shape (visible, hidden).")(
     lambda result, v, dreamt, weights, *rest: np.shape(result) == weights.shape
 )
-COUNT = "Each part is a mean over its own rows: divide by len(v), and by len(dreamt)."
-BOTH = "Centre both layers: v by mean_v, and h by mean_h, for the images and for the dreams."
-
-
-@centre.right
-@centre.mistake("Images minus dreams: yours makes the dreams more probable.", sign=-1)
-@centre.mistake(COUNT, divide=lambda rows, v: 1)
-@centre.mistake(COUNT, divide=lambda rows, v: len(v))
-@centre.mistake(BOTH, of_v=0)
-@centre.mistake(BOTH, of_h=0)
-@centre.mistake(BOTH, of_v=0, of_h=0)
-@centre.mistake("Use the probabilities of the hidden units, without rounding.", unit=np.rint)
-@centre.mistake("The hidden biases c are missing inside the sigmoid.", bias=0)
-def _centred(
-    v,
-    dreamt,
-    weights,
-    c,
-    mean_v,
-    mean_h,
-    sign=1,
-    divide=lambda rows, v: len(rows),
-    of_v=1,
-    of_h=1,
-    unit=np.asarray,
-    bias=1,
-):
-    tables = []
-    for rows in (v, dreamt):
-        total = np.zeros(weights.shape)
-        for row in rows:
-            h = unit(_sigmoid(row @ weights + bias * c))
-            total += np.outer(row - of_v * mean_v, h - of_h * mean_h)
-        tables.append(total / divide(rows, v))
-    return sign * (tables[0] - tables[1])
-
-
-@centre.mistake("The dreams have hidden probabilities of their own: compute h from dreamt.")
-def _same_hidden(v, dreamt, weights, c, mean_v, mean_h):
-    h = _sigmoid(v @ weights + c).mean(axis=0) - mean_h
-    return np.outer(v.mean(axis=0) - dreamt.mean(axis=0), h)
-
-
-@centre.mistake(_table)
-def _transposed(v, dreamt, weights, c, mean_v, mean_h):
-    return _centred(v, dreamt, weights, c, mean_v, mean_h).T
 
 
 log_z = Exercise(
@@ -167,39 +100,22 @@ log_z.case("the text's example", np.log([1.0, 3.0]), 5.0)
 log_z.case("6 chains", np.array([12.1, 9.4, 13.0, 11.2, 8.8, 12.7]), 41.5)
 log_z.case("3 chains with large weights", np.array([905.2, 903.1, 905.9]), -12.0)
 log_z.case("4 chains with tiny weights", np.array([-901.0, -899.5, -904.0, -900.2]), 310.0)
-log_z.case("5 chains", np.array([1.5, -2.0, 0.7, 3.1, 2.2]), 17.25, hidden=True)
-_is_finite = log_z.rule(
+
+
+@log_z.hidden("chains drawn at random")
+@log_z.hidden("chains with large weights, drawn at random", around=900.0)
+@log_z.hidden("chains with tiny weights, drawn at random", around=-900.0)
+def _draw_chains(rng, around=0.0):
+    log_weights = around + rng.normal(0, 2, int(rng.integers(5, 13)))
+    return log_weights, float(rng.choice([-1, 1]) * rng.uniform(20, 300))
+
+
+is_finite = log_z.rule(
     "exp(900) is infinite, and the logarithm of 0 too: take the largest out first."
 )(lambda result: np.isfinite(result).all())
-_is_number = log_z.rule("Return one number: the mean goes over the chains.")(
+is_number = log_z.rule("Return one number: the mean goes over the chains.")(
     lambda result: np.size(result) == 1
 )
-
-
-def _log_sum(w):
-    return np.logaddexp.reduce(w)
-
-
-@log_z.right
-@log_z.mistake("It is a mean: divide the sum by the number of chains.", chains=lambda w: 1)
-@log_z.mistake("The mean of the logarithms is less than the logarithm of the mean.", combine=None)
-@log_z.mistake("The largest weight counts most, but not alone.", combine=np.max)
-@log_z.mistake("That is log(Z / Z of the base): add log_z_base.", base=0)
-@log_z.mistake("Add log_z_base: the chains begin there and gain their weights.", base=-1)
-@log_z.mistake(
-    "Divide by n inside the logarithm: subtract log(n).", chains=lambda w: np.exp(len(w))
-)
-@log_z.mistake(_is_finite, combine=lambda w: np.log(np.sum(np.exp(w))))
-def _log_z(log_weights, log_z_base, combine=_log_sum, chains=len, base=1):
-    if combine is None:
-        return base * log_z_base + np.mean(log_weights)
-    gained = combine(log_weights) - np.log(chains(log_weights)) * (combine is not np.max)
-    return base * log_z_base + gained
-
-
-@log_z.mistake(_is_number)
-def _each(log_weights, log_z_base):
-    return log_z_base + log_weights
 
 
 # --- the data
