@@ -106,6 +106,8 @@ def main(arguments):
     if arguments.collect:
         grade_report.collect_open(out)
         return
+    if not hasattr(os, "fork"):  # Windows: a warm process cannot be copied
+        raise notebooks.UsageError("grade needs Linux, macOS, or WSL on Windows")
     isolated = not arguments.without_isolation and grade_sandbox.namespaces_work()
     if not isolated and not arguments.without_isolation:
         raise notebooks.UsageError(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import gc
 import importlib
 import io
@@ -351,6 +350,7 @@ def _show(path, root, read_only):
 
 def _start_loopback():
     """Switch 127.0.0.1 on, over which the kernel and pytest talk: a new network has it off."""
+    import fcntl
     import socket
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
