@@ -22,7 +22,11 @@ CHANGES = {
         ),
         ("rates = [10, 100]  # η: the next cell tries both", "rates = [5]", ["η = 10", "leap"]),
         ("epochs = 25", "epochs = 3", ["rises"]),
-        ("sure_from, confidence = 0.9,", "sure_from, confidence = 0.99,", ["p ≥ 0.9:", "p ≥ 0.9 "]),
+        (
+            "sure_from, confidence = 0.9, p.max(axis=1).astype(float)",
+            "sure_from, confidence = 0.99, p.max(axis=1).astype(float)",
+            ["p ≥ 0.9:", "p ≥ 0.9 "],
+        ),
     ],
     "02": [
         (
