@@ -192,6 +192,19 @@ CHANGES = {
         ("share = 0.92", "share = 0.8", []),
         ("wanted = 5.0  # in 100,000 $", "wanted = 3.5  # in 100,000 $", ["believes 5.0"]),
     ],
+    "11": [
+        (
+            "hidden = 20 if full else 12",
+            "hidden = 8",
+            ["20 hidden units within"],
+        ),
+        ("most = 1000 if full else 300", "most = 100", ["1,000 temperatures"]),
+        (
+            "sizes, numbers = ([25, 100, 400], [10, 20, 36]) if full else ([15, 100], [10, 36])",
+            "sizes, numbers = [10, 20], [5, 12]",
+            ["400 units", "10 characters"],
+        ),
+    ],
 }
 
 

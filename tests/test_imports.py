@@ -27,6 +27,7 @@ ROOMS = {
     "training": ["session", "backend", "validation", "alterations", "attacks"],
     "models": ["session", "backend", "validation", "data", "checkpoints", "training"],
     "trajectory": ["session", "validation"],
+    "boltzmann": ["session", "backend", "validation"],
     "inversion": ["session", "backend", "validation", "trajectory"],
     "neighbours": ["session", "backend", "validation", "trajectory"],
     "confidence": ["session", "validation", "trajectory"],

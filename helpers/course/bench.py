@@ -1,4 +1,6 @@
-"""Measure how fast inversion, neighbour search and grading are, beside the plain ways.
+"""Measure how fast inversion, neighbour search, learning of Boltzmann machines and grading are.
+
+Each stands beside the plain ways to do it, or beside a library that does the same.
 
 Libraries that a user could pick instead of `invert` take part if they are installed::
 
@@ -26,16 +28,18 @@ K = 10
 PEER_STEPS = 60
 LEARNING_RATE = 0.5
 BLUR_EVERY = 8
+# one epoch of a machine with as many hidden units as that of notebook 11 on MNIST
+RBM_IMAGES, RBM_UNITS, RBM_BATCHES = 6_000, 500, (10, 100)
 
 
 def add_parser(commands):
     """Add this command to the parsers of the command line."""
-    parser = commands.add_parser("bench", help="measure inversion and neighbour search")
+    parser = commands.add_parser("bench", help="measure what must be fast")
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("inversion", "search", "grading"),
-        help="default: the first two",
+        choices=("inversion", "search", "boltzmann", "grading"),
+        help="default: all but grading",
     )
     parser.add_argument("--students", type=int, default=200, help="of a class to grade")
     parser.add_argument("--jobs", type=int, default=2, help="submissions graded at once")
@@ -48,9 +52,9 @@ def main(arguments):
         for line in grading(arguments.students, arguments.jobs):
             print(line, flush=True)
         return
-    print(f"This takes about {'one minute' if arguments.what else 'two minutes'} …", flush=True)
+    print(f"This takes about {'one minute' if arguments.what else 'three minutes'} …", flush=True)
     dataset = data.load("mnist")
-    parts = {"inversion": (inversion, peers), "search": (search,)}
+    parts = {"inversion": (inversion, peers), "search": (search,), "boltzmann": (boltzmann,)}
     for name, measures in parts.items():
         if arguments.what in (None, name):
             print(f"\n{name}: median of {REPEATS} alternated repeats")
@@ -286,6 +290,39 @@ def search(dataset):
         f"  memory: all images are {flat.nbytes / 1e6:.0f} MB, read once in {1e3 * read:.1f} ms, "
         f"{flat.nbytes / read / 1e9:.0f} GB/s; arithmetic: {peak / 1e9:.0f} GFLOP/s"
     )
+
+
+def boltzmann(dataset):
+    """Lines on one epoch of persistent contrastive divergence, beside scikit-learn's."""
+    from sklearn.neural_network import BernoulliRBM
+
+    from helpers.boltzmann import train
+
+    images = dataset.x_train[:RBM_IMAGES].reshape(min(RBM_IMAGES, len(dataset.x_train)), -1)
+    images = (images > 0.5).astype(np.float32)
+
+    def ours(batch):
+        ends = []
+        how = {"epochs": 2, "batch_size": batch, "learning_rate": 0.01, "seed": 0}
+        train(images, RBM_UNITS, watch=lambda *_: ends.append(time.perf_counter()), **how)
+        return ends[1] - ends[0]  # the first epoch compiles too
+
+    def theirs(batch):
+        machine = BernoulliRBM(
+            RBM_UNITS, learning_rate=0.01, batch_size=batch, n_iter=1, random_state=0
+        )
+        began = time.perf_counter()
+        machine.fit(images)
+        return time.perf_counter() - began
+
+    yield f"  one epoch of {len(images):,} images, {images.shape[1]} x {RBM_UNITS} units"
+    for batch in RBM_BATCHES:
+        pairs = [(ours(batch), theirs(batch)) for _ in range(REPEATS)]
+        mine, other = np.median(pairs, axis=0)
+        yield (
+            f"  batches of {batch:<4} train {mine:7.2f} s, scikit-learn {other:7.2f} s: "
+            f"{other / mine:.1f} x as fast"
+        )
 
 
 def alternate(contenders):
