@@ -17,6 +17,16 @@ PROGRESS_TEXT = """## My progress
 Run this cell whenever you like. It counts the last check of each exercise since you started the \
 kernel; the open question has no points here."""
 PROGRESS_CODE = "from helpers.exercises import progress\n\nprogress()"
+# what a notebook says that was opened without the course, and what it does instead on Colab
+ALONE = re.compile(r"    raise ModuleNotFoundError\(.* from None\n")
+UNPACK = """    import os, shutil, sys
+
+    if not os.path.exists("course.zip"):  # on Colab: the folder symbol at the left, then its arrow
+        raise ModuleNotFoundError("upload course.zip, then run this cell again") from None
+    shutil.unpack_archive("course.zip", "course")
+    sys.path.insert(0, os.path.abspath("course"))
+    import helpers
+"""
 STUB = "raise NotImplementedError  # your lines take the place of this one"
 
 
@@ -63,6 +73,21 @@ def add_progress(notebook):
         new_markdown_cell(PROGRESS_TEXT, id="my-progress", metadata=tags),
         new_code_cell(PROGRESS_CODE, id="my-progress-table", metadata=tags),
     ]
+
+
+def find_the_zip(notebook):
+    """Let the first cell of a notebook unpack ``course.zip`` where there is no course, in place.
+
+    Parameters
+    ----------
+    notebook : notebook node of a students' copy
+    """
+    cell = notebooks.code_cells(notebook)[0]
+    cell.source, found = ALONE.subn(UNPACK, cell.source)
+    if found != 1:
+        raise notebooks.UsageError(
+            f"the first cell must hold {ALONE.pattern!r} once, not {found} times"
+        )
 
 
 def stamp(notebook, name, version):

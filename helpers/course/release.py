@@ -88,7 +88,12 @@ def main(arguments):
     default = notebooks.BUILD / ("presenter" if arguments.presenter else "release")
     target = (arguments.to or default).expanduser().resolve()
     paths = notebooks.find(arguments.notebooks, everything=True)
-    release(target, paths, edition, arguments.with_data)
+    datasets = {}
+    if arguments.with_data:
+        datasets, lacking = data_here({path: notebooks.read(path) for path in paths})
+        if lacking:
+            raise notebooks.UsageError(f"{lacking[0]}; then call release --with-data again.")
+    release(target, paths, edition, datasets)
     count = "1 notebook" if len(paths) == 1 else f"{len(paths)} notebooks"
     if arguments.presenter:
         print(f"{count} to show, and what they need: {target}\nnotes to print: {target / 'notes'}")
@@ -96,7 +101,7 @@ def main(arguments):
         print(f"{count} without solutions, and what they need: {target}")
 
 
-def release(target, paths=None, edition="students", with_data=False):
+def release(target, paths=None, edition="students", datasets=None):
     """Write a copy of the course into a folder, in one step or not at all.
 
     Parameters
@@ -106,25 +111,24 @@ def release(target, paths=None, edition="students", with_data=False):
     paths : list of Path
         The notebooks; default: all of them.
     edition : {"students", "presenter"}
-    with_data : bool
-        Whether to put the full data of these notebooks into its ``data/cache``.
+    datasets : dict, optional
+        The data to put into its ``data/cache``, as `data_here` finds them.
 
     Raises
     ------
     UsageError
         If the folder holds anything that this command did not write, or the other edition, or
-        lies inside the course; if this course is itself a copy; if the full data are asked for
-        and not on this computer; or if an answer cell is malformed: then the message names the
-        notebook and the cell; or if there is no such exercise.
+        lies inside the course; if this course is itself a copy; or if an answer cell is malformed:
+        then the message names the notebook and the cell; or if there is no such exercise.
     OSError
         If the copy cannot be written; then the folder is as it was.
     """
     _check_source()
     _check_target(target, edition)
     books = {path: notebooks.read(path) for path in paths or notebooks.find(everything=True)}
-    datasets = _full_data(books) if with_data else {}
+    datasets = datasets or {}
     readme = (ROOT / READMES[edition]).read_text(encoding="utf-8")
-    texts = {"README.md": readme.replace("{data}", _about(datasets))}
+    texts = {"README.md": readme.replace("{data}", about(datasets))}
     without, outcomes = set(), {}
     if edition == "presenter":
         copies = {path: editions.presenters_copy(book) for path, book in books.items()}
@@ -202,26 +206,37 @@ def _write_outcomes(outcomes, folder):
     np.savez_compressed(folder / exercises.STORED.name, **exercises.pack(outcomes))
 
 
-def _full_data(books):
-    """Return {name: arrays} of the datasets that notebooks load, verified."""
+def data_here(books):
+    """Find the full data that notebooks load, where this computer has them.
+
+    Parameters
+    ----------
+    books : dict of Path to notebook node
+
+    Returns
+    -------
+    datasets : dict of str to dict
+        Their arrays, verified.
+    lacking : list of str
+        For each dataset that is not here, what was found instead, and what to do.
+    """
     from helpers import data
 
-    arrays = {}
+    datasets, lacking = {}, []
     for name in notebooks.datasets_of(books):
         found = data.locate(name)
-        if not found.rung:
-            title, file = data.describe(name).title, data.describe(name).file
-            raise notebooks.UsageError(
-                " ".join([*found.notes, f"{title} is not on this computer, only its sample is."])
-                + " Run a notebook with the network first, or set COURSE_DATA to a folder with "
-                f"{file}; then call release --with-data again."
-            )
-        arrays[name] = found.arrays
-    return arrays
+        if found.rung:
+            datasets[name] = found.arrays
+        else:
+            source = data.describe(name)
+            is_not = f"{source.title} is not on this computer, only its sample is."
+            advice = "Run a notebook with the network first, or set COURSE_DATA to a folder with"
+            lacking.append(" ".join([*found.notes, is_not, advice, source.file]))
+    return datasets, lacking
 
 
 def _write_data(datasets, folder):
-    """Write what `_full_data` found where the ladder looks for downloads."""
+    """Write what `data_here` found where the ladder looks for downloads."""
     import numpy as np
 
     for name, arrays in datasets.items():
@@ -229,7 +244,7 @@ def _write_data(datasets, folder):
         np.savez_compressed(folder / f"{name}.npz", **arrays)
 
 
-def _about(datasets):
+def about(datasets):
     """Say in a copy's README where its data come from."""
     from helpers import data
 
