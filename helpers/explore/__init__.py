@@ -108,9 +108,10 @@ def show(walk="05"):
     # `srcdoc` needs neither a server nor a file that the notebook's own server can find
     display(
         HTML(
-            '<iframe title="A page that runs two networks backwards" '
+            # in a <div>, because IPython warns of a text that opens with <iframe
+            '<div><iframe title="A page that runs two networks backwards" '
             'style="width: 100%; height: 1150px; border: 0" '
-            f'srcdoc="{html.escape(page(walk))}"></iframe>'
+            f'srcdoc="{html.escape(page(walk))}"></iframe></div>'
         )
     )
 
@@ -165,7 +166,8 @@ def _about(networks, votes, test):
         f"{session.percent(np.mean(p.argmax(axis=1) == y), 0)} of {len(x):,} others, so "
         "hold less against a picture if it alone objects. The weights are stored as "
         "16-bit numbers, which changes no probability of these digits by more than "
-        f"{changed:.4f}; a long walk may end at another picture, as convincing as the first."
+        f"{np.ceil(10_000 * changed) / 10_000:.4f}. Small differences grow along a walk: a long "
+        "one may end at another picture than the same walk in a notebook."
     )
 
 
