@@ -24,21 +24,21 @@ const SETTINGS = {
 const settings = {};
 
 function set(name, value) {
-  const {values, text = String, input, output} = SETTINGS[name];
+  const {values, text = String, input, shown} = SETTINGS[name];
   settings[name] = value;
   input.value = values.indexOf(value);
-  output.textContent = text(value);
+  shown.textContent = text(value);
   input.setAttribute("aria-valuetext", text(value));
 }
 
 for (const [name, setting] of Object.entries(SETTINGS)) {
-  const label = element("sliders").appendChild(document.createElement("label"));
-  setting.output = document.createElement("output");
-  setting.input = Object.assign(document.createElement("input"),
-    {type: "range", id: name, min: 0, max: setting.values.length - 1});
-  label.append(`${setting.label} `, setting.output, setting.input);
-  setting.input.addEventListener("input", () => {
-    set(name, setting.values[setting.input.value]);
+  const [label, shown, input] = ["label", "span", "input"].map(tag => document.createElement(tag));
+  Object.assign(label, {htmlFor: name, textContent: setting.label});
+  Object.assign(input, {type: "range", id: name, min: 0, max: setting.values.length - 1});
+  Object.assign(setting, {input, shown});
+  element("sliders").appendChild(document.createElement("div")).append(label, shown, input);
+  input.addEventListener("input", () => {
+    set(name, setting.values[input.value]);
     describeButtons();
   });
 }
@@ -227,6 +227,7 @@ function drawPad() {
     picture.data.set([value, value, value, 255], 4 * i);
   }
   context.putImageData(picture, 0, 0);
+  pad.style.imageRendering = start.drawn ? "auto" : "pixelated";
 }
 
 /* A stroke is all that lies within PEN of a segment; its edge is one pixel soft. */
@@ -385,7 +386,7 @@ function describeButtons() {
 function say() {
   const sentence = walk => {
     const sees = best(walk.p), p = walk.p[sees].toFixed(2);
-    const who = `${walk.name} network sees a ${sees} (p = ${p})`;
+    const who = `${walk.name} network sees a ${sees} (p\u00a0=\u00a0${p})`;
     if (target === null) return `the ${who}`;
     return sees === target ? `The ${who}; so do ${walk.agree()} of 3 others.` :
       `The ${who}, not a ${target}.`;
