@@ -582,3 +582,22 @@ def test_the_page_can_be_read_on_a_phone_by_day_and_by_night(exploring, scheme):
     exploring.screenshot(path=PICTURES / f"explore_phone_{scheme}.png", full_page=True)
     exploring.set_viewport_size(PROJECTOR)
     exploring.screenshot(path=PICTURES / f"explore_{scheme}.png", full_page=True)
+
+
+def test_a_cell_opens_the_page_in_a_notebook(lab, tmp_path):
+    folder = tmp_path / "course"
+    (folder / "notebooks").mkdir(parents=True)
+    (folder / "helpers").symlink_to(ROOT / "helpers")
+    cell = nbformat.v4.new_code_cell('from helpers import explore\nexplore.show("07")')
+    book = nbformat.v4.new_notebook(cells=[cell])
+    book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, folder / "notebooks" / "01.ipynb")
+    course = lab(folder)
+    course.open("01.ipynb")
+    shown = course.run(0)
+    assert shown.locator(RED).count() == 0
+    inside = shown.frame_locator("iframe")
+    inside.locator("#black").click()
+    inside.locator("#targets button").nth(4).click()
+    inside.locator("#status", has_text="100 steps from near black").wait_for()
+    assert inside.locator(".sees b").all_inner_texts() == ["4", "4"]

@@ -163,7 +163,7 @@ class ConvolutionalNetwork {
   gradient({pooled1, pooled2, hidden, p}, target) {
     const ofLoss = Math.fround(-1 / Math.fround(p[target] + EPSILON));
     const mean = Math.fround(ofLoss * p[target]);
-    const ofLogits = p.map((value, i) => value * Math.fround((i === target ? ofLoss : 0) - mean));
+    const ofLogits = p.map((value, i) => value * ((i === target ? ofLoss : 0) - mean));
     const ofHidden = denseBack(hidden, ofLogits, this.kernel4);
     const ofPooled2 = denseBack(pooled2.values, ofHidden, this.kernel3);
     const ofPooled1 = convolveBack(pooled2, ofPooled2, 13, 32, this.turned2, 64);
