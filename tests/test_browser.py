@@ -41,6 +41,7 @@ pytestmark = [
 PICTURES = notebooks.BUILD / "browser"
 PROJECTOR = {"width": 1280, "height": 720}
 PHONE = {"width": 390, "height": 844}
+CELL = {"width": 830, "height": 1150}  # below a cell of a notebook on the projector
 # seconds at most: for the browser, for a page or one cell, for a whole notebook, and for a test
 LAUNCH, START, RUN, TEST = 60, 300, 900, 1500
 RED = '[data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab shows exceptions so too
@@ -580,8 +581,10 @@ def test_the_page_can_be_read_on_a_phone_by_day_and_by_night(exploring, scheme):
     contrast, text = exploring.evaluate(CONTRAST)
     assert contrast >= 4.5, text
     exploring.screenshot(path=PICTURES / f"explore_phone_{scheme}.png", full_page=True)
-    exploring.set_viewport_size(PROJECTOR)
-    exploring.screenshot(path=PICTURES / f"explore_{scheme}.png", full_page=True)
+    for name, size in {"cell": CELL, "projector": PROJECTOR}.items():
+        exploring.set_viewport_size(size)
+        assert exploring.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        exploring.screenshot(path=PICTURES / f"explore_{name}_{scheme}.png", full_page=True)
 
 
 def test_a_cell_opens_the_page_in_a_notebook(lab, tmp_path):
