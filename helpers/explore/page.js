@@ -197,7 +197,7 @@ function drawDifference(canvas, x, before) {
 const PEN = 12;  // half the width of a stroke, where the pad has 280 pixels
 const pad = element("pad"), pen = element("pen"), ink = new Float32Array(280 * 280);
 const start = {x: new Float32Array(PIXELS), name: "", empty: true, drawn: false};
-let target = null, running = false, scheduled = false;
+let target = null, running = false;
 
 function begin(x, name, kind = {}) {
   Object.assign(start, {x, name, empty: false, drawn: false}, kind);
@@ -208,15 +208,9 @@ function begin(x, name, kind = {}) {
   for (const walk of walks) walk.begin(x);
   element("hint").hidden = !start.empty;
   drawPad();
-  if (!scheduled) requestAnimationFrame(showAll);
-  scheduled = true;
-}
-
-function showAll() {
-  scheduled = false;
   for (const walk of walks) walk.show();
   describeButtons();
-  if (!running) say();
+  say();
 }
 
 function drawPad() {
@@ -224,7 +218,8 @@ function drawPad() {
   for (let i = 0; i < ink.length; i++) {
     const row = Math.floor(i / 2800), column = Math.floor(i % 280 / 10);
     const value = 255 * (start.drawn ? ink[i] : start.x[row * SIDE + column]);
-    picture.data.set([value, value, value, 255], 4 * i);
+    for (let channel = 0; channel < 3; channel++) picture.data[4 * i + channel] = value;
+    picture.data[4 * i + 3] = 255;
   }
   context.putImageData(picture, 0, 0);
   pad.style.imageRendering = start.drawn ? "auto" : "pixelated";
@@ -244,10 +239,17 @@ function stroke([x0, y0], [x1, y1]) {
     }
 }
 
+/* Everybody looks at the drawing once a frame, however often a pen reports its place. */
+let looking = false;
 function drawTo(from, to) {
   if (!start.drawn) ink.fill(0);
+  start.drawn = true;
   stroke(from, to);
-  begin(likeMnist(ink, 280) ?? new Float32Array(PIXELS), "your drawing", {drawn: true});
+  if (!looking) requestAnimationFrame(() => {
+    looking = false;
+    begin(likeMnist(ink, 280), "your drawing", {drawn: true});
+  });
+  looking = true;
 }
 
 function clearPad() {
@@ -268,12 +270,12 @@ pad.addEventListener("pointerdown", event => {
 });
 pad.addEventListener("pointermove", event => {
   if (last === null) return;
-  for (const part of event.getCoalescedEvents?.() ?? [event]) {
+  const parts = event.getCoalescedEvents?.() ?? [];  // not every browser has them
+  for (const part of parts.length ? parts : [event]) {
     const place = placeOf(part);
-    stroke(last, place);
+    drawTo(last, place);
     last = place;
   }
-  drawTo(last, last);
 });
 for (const name of ["pointerup", "pointercancel"])
   pad.addEventListener(name, () => { last = null; });
@@ -355,8 +357,10 @@ function walked() {
   return walks[0].trace.length - 1;
 }
 
+let next = 0;
 function go() {
-  if (!running) requestAnimationFrame(frame);
+  cancelAnimationFrame(next);  // one is enough, however fast somebody clicks
+  next = requestAnimationFrame(frame);
   running = true;
   describeButtons();
 }
@@ -371,9 +375,12 @@ function frame() {
   }
   for (const walk of walks) walk.show();
   running = walked() < settings.max_steps;
-  if (running) return requestAnimationFrame(frame);
-  describeButtons();
-  say();
+  if (running) {
+    next = requestAnimationFrame(frame);
+  } else {
+    describeButtons();
+    say();
+  }
 }
 
 function describeButtons() {
