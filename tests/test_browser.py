@@ -1,4 +1,4 @@
-"""The course as people meet it: JupyterLab in a real browser, with clicks and keys.
+"""The course as people meet it: JupyterLab and the page of `explore`, with clicks and keys.
 
 ``pytest -m browser`` runs these tests alone. They take the browser of the system, and never
 download one. What they saw is kept in build/browser, to be looked at.
@@ -22,6 +22,7 @@ import nbformat
 import psutil
 import pytest
 
+from helpers import explore
 from helpers.course import editions, notebooks, release
 from helpers.session import ROOT
 
@@ -39,6 +40,8 @@ pytestmark = [
 
 PICTURES = notebooks.BUILD / "browser"
 PROJECTOR = {"width": 1280, "height": 720}
+PHONE = {"width": 390, "height": 844}
+CELL = {"width": 830, "height": 1150}  # below a cell of a notebook on the projector
 # seconds at most: for the browser, for a page or one cell, for a whole notebook, and for a test
 LAUNCH, START, RUN, TEST = 60, 300, 900, 1500
 RED = '[data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab shows exceptions so too
@@ -374,3 +377,230 @@ def test_a_presenter_shows_a_copy_where_answers_open_at_a_click(lab, released):
     course.page.screenshot(path=PICTURES / "notes.png", full_page=True)
     pdf = course.page.pdf(path=PICTURES / "notes.pdf", prefer_css_page_size=True)
     assert re.findall(rb"/Type /Page\b", pdf)
+
+
+# --- the page of `explore`
+
+SEVEN = [(0.28, 0.2), (0.72, 0.2), (0.45, 0.8)]  # shares of the pad, across and down
+
+
+@pytest.fixture(scope="module")
+def explore_page(tmp_path_factory):
+    """Write the page into a folder of its own, as on a USB stick."""
+    path = tmp_path_factory.mktemp("stick") / "explore.html"
+    path.write_text(explore.page(), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def exploring(page, explore_page):
+    """Open the page from its file; at the end, nothing went wrong and nothing was asked for."""
+    said, asked = [], []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(explore_page)
+    page.locator(".sees b").first.wait_for()
+    yield page
+    assert said == []
+    assert {url for url in asked if not url.startswith("data:")} == {explore_page}
+
+
+def draw(page, points):
+    box = page.locator("#pad").bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
+def walk_to(page, target):
+    """Ask for a digit, and wait until both networks have arrived."""
+    page.locator("#targets button").nth(target).click()
+    page.locator("#pause", has_text="Once more").wait_for()
+
+
+def status(page):
+    return page.locator("#status").inner_text()
+
+
+def test_somebody_draws_a_digit_and_runs_both_networks_backwards(exploring):
+    exploring.locator("#clear").click()
+    draw(exploring, SEVEN)
+    exploring.locator("#status", has_text="In your drawing").wait_for()
+    assert exploring.locator(".sees b").all_inner_texts() == ["7", "7"]
+    exploring.screenshot(path=PICTURES / "explore_drawn.png")
+
+    exploring.locator("#targets button").nth(2).click()
+    exploring.wait_for_function("walked() > 8")
+    exploring.screenshot(path=PICTURES / "explore_walking.png")
+    exploring.locator("#pause").click()
+    stopped = exploring.evaluate("walked()")
+    exploring.wait_for_timeout(300)
+    assert exploring.evaluate("walked()") == stopped < 200
+    exploring.locator("#pause", has_text="Go on").click()
+    exploring.locator("#pause", has_text="Once more").wait_for()
+
+    assert exploring.locator(".sees b").all_inner_texts() == ["2", "2"]
+    assert "200 steps from your drawing. The plain network sees a 2" in status(exploring)
+    assert exploring.locator("article tbody tr").count() == 6
+    shown = exploring.evaluate("walks.map(w => w.find('.own').getAttribute('points').split(' '))")
+    assert [len(points) for points in shown] == [201, 201]
+    judged = exploring.evaluate("walks.map(w => w.opinions.length)")
+    assert min(judged) > 50, "others look at every picture that is shown"
+    exploring.locator(".keep").first.click()
+    exploring.locator(".keep").last.click()
+    kept = exploring.locator("#kept img")
+    assert [image.get_attribute("alt")[:26] for image in kept.all()] == [
+        "The picture of the robust ",
+        "The picture of the plain n",
+    ]
+    with exploring.expect_download() as download:
+        exploring.locator("#kept a").first.click()
+    assert download.value.suggested_filename == "robust-2.png"
+    exploring.screenshot(path=PICTURES / "explore_arrived.png", full_page=True)
+
+
+def test_twenty_steps_of_the_page_are_those_of_the_library(exploring):
+    import numpy as np
+
+    from helpers import inversion, models
+
+    steps = {"learning_rate": 0.1, "max_steps": 20}
+    exploring.locator("#digits button").nth(4).click()
+    exploring.evaluate("set('max_steps', 20)")
+    walk_to(exploring, 9)
+    start, *ends = (
+        np.reshape(exploring.evaluate(f"Array.from({x})"), (1, 28, 28, 1)).astype(np.float32)
+        for x in ("start.x", "walks[0].x", "walks[1].x")
+    )
+    traces = exploring.evaluate("walks.map(walk => walk.trace)")
+    for name, end, trace in zip(("plain", "robust"), ends, traces, strict=True):
+        model, _ = explore._load(explore.NETWORKS[name])
+        model.set_weights([array.astype(np.float16) for array in model.get_weights()])
+        expected = inversion.invert(model, start, 9, **steps)
+        np.testing.assert_allclose(end, expected.images, atol=1e-4)
+        np.testing.assert_allclose(trace, expected.trace[:, 0], atol=1e-4)
+        assert np.linalg.norm(end - start) > 1
+        sees = models.predict(model, end)[0]
+        np.testing.assert_allclose(trace[-1], sees[9], atol=1e-4)
+
+
+def test_four_steps_a_frame_leave_the_page_alive(exploring):
+    """Generous: the computer of a test may be busy. On a quiet one a step takes 3 ms."""
+    walk_to(exploring, 3)
+    milliseconds = exploring.evaluate(
+        """() => {
+            const began = performance.now();
+            for (let i = 0; i < 60; i++) walks[i % 2].take();
+            return (performance.now() - began) / 60;
+        }"""
+    )
+    assert milliseconds < 60
+
+
+def test_everything_works_with_the_keyboard(exploring):
+    exploring.locator("#clear").focus()
+    exploring.keyboard.press("Enter")
+    exploring.keyboard.press("Shift+Tab")
+    assert exploring.evaluate("document.activeElement.id") == "pad"
+    press = exploring.keyboard.press
+    press("Space")
+    for _ in range(22):
+        press("ArrowDown")
+    press("Space")
+    exploring.locator("#status", has_text="In your drawing").wait_for()
+    assert exploring.locator(".sees b").all_inner_texts() == ["1", "1"]
+    exploring.locator("#learning_rate").focus()
+    press("ArrowRight")
+    assert exploring.locator("#learning_rate").get_attribute("aria-valuetext") == "0.2"
+    exploring.locator("#max_steps").focus()
+    press("Home")
+    exploring.locator("#targets button").nth(8).focus()
+    press("Enter")
+    exploring.locator("#status", has_text="10 steps from your drawing").wait_for()
+    order = []
+    exploring.locator("body").focus()
+    exploring.evaluate("document.activeElement.blur()")
+    for _ in range(40):
+        press("Tab")
+        order.append(
+            exploring.evaluate("document.activeElement.id || document.activeElement.className")
+        )
+    assert {"pad", "clear", "noise", "pause", "keep", "learning_rate", "speed"} <= set(order)
+
+
+def test_a_screen_reader_is_told_what_there_is(exploring):
+    walk_to(exploring, 3)
+    unnamed = exploring.evaluate(
+        """() => [...document.querySelectorAll("button, input, canvas, svg, [role=group]")]
+            .filter(node => !node.closest("#digits button canvas, template"))
+            .filter(node => !(node.getAttribute("aria-label") || node.textContent.trim()
+                || node.labels?.length || node.getAttribute("aria-labelledby")))
+            .map(node => node.outerHTML.slice(0, 80))"""
+    )
+    assert unnamed == []
+    tree = exploring.locator("main").aria_snapshot()
+    assert "200 steps from a real 6" in tree
+    assert 'img "The picture of the plain network: a real 6, 200 steps towards a 3.' in tree
+    assert re.search(r'img "p of a 3 went from 0\.\d\d to \d\.\d\d in 200 steps', tree)
+    assert exploring.locator("#status").get_attribute("aria-live") == "polite"
+
+
+CONTRAST = r"""() => {
+    const light = colour => colour.match(/[\d.]+/g).slice(0, 3).map(Number)
+        .map(v => v / 255 <= .04045 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+    const ground = node => {
+        const colour = getComputedStyle(node).backgroundColor;
+        return colour === "rgba(0, 0, 0, 0)" && node.parentElement
+            ? ground(node.parentElement) : colour;
+    };
+    return [...document.querySelectorAll("main *")].filter(node => node.offsetParent
+        && !node.disabled && node.id !== "hint"
+        && [...node.childNodes].some(c => c.nodeType === 3 && c.data.trim())).map(node => {
+        const [a, b] = [light(getComputedStyle(node).color), light(ground(node))].sort();
+        return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), node.textContent.slice(0, 40)];
+    }).sort((a, b) => a[0] - b[0])[0];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_can_be_read_on_a_phone_by_day_and_by_night(exploring, scheme):
+    exploring.set_viewport_size(PHONE)
+    exploring.emulate_media(color_scheme=scheme)
+    walk_to(exploring, 5)
+    assert exploring.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for picture in exploring.locator(".picture").all():
+        box = picture.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= PHONE["height"], "out of sight"
+    targets = exploring.locator("#targets").bounding_box()
+    assert targets["y"] >= 0, "the next digit cannot be asked for without a way back"
+    contrast, text = exploring.evaluate(CONTRAST)
+    assert contrast >= 4.5, text
+    exploring.screenshot(path=PICTURES / f"explore_phone_{scheme}.png", full_page=True)
+    for name, size in {"cell": CELL, "projector": PROJECTOR}.items():
+        exploring.set_viewport_size(size)
+        assert exploring.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        exploring.screenshot(path=PICTURES / f"explore_{name}_{scheme}.png", full_page=True)
+
+
+def test_a_cell_opens_the_page_in_a_notebook(lab, tmp_path):
+    folder = tmp_path / "course"
+    (folder / "notebooks").mkdir(parents=True)
+    (folder / "helpers").symlink_to(ROOT / "helpers")
+    cell = nbformat.v4.new_code_cell('from helpers import explore\nexplore.show("07")')
+    book = nbformat.v4.new_notebook(cells=[cell])
+    book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, folder / "notebooks" / "01.ipynb")
+    course = lab(folder)
+    course.open("01.ipynb")
+    shown = course.run(0)
+    assert shown.locator(RED).count() == 0
+    inside = shown.frame_locator("iframe")
+    inside.locator("#black").click()
+    inside.locator("#targets button").nth(4).click()
+    inside.locator("#status", has_text="100 steps from near black").wait_for()
+    assert inside.locator(".sees b").all_inner_texts() == ["4", "4"]

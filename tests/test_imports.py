@@ -41,6 +41,7 @@ ROOMS = {
         "neighbours",
     ],
     "counterfactuals": ["backend", "validation", "inversion", "models", "realism"],
+    "explore": ["session", "validation", "data", "checkpoints", "models", "neighbours"],
 }
 # The rooms on the top floor take what they need from the others.
 ROOMS["chapters"] = sorted(set(ROOMS) - {"__init__"})
