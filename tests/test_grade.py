@@ -497,16 +497,7 @@ def graded(course, tmp_path_factory):
     os.environ["A_SECRET"] = "of the instructor"
     folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("graded") / "out"
     hand_in(folder, CLASS)
-    entries, write = [], grade.grade_report.write
-
-    def keep(out, submissions, found, **options):
-        entries.extend(found)
-        write(out, submissions, found, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grade.grade_report, "write", keep)
-        command = ["grade", str(folder), "--out", str(out), "--jobs", "2", "--timeout", "10"]
-        main([*command, "--memory", "500"])
+    entries = grade.grade(folder, out, jobs=2, timeout=10, memory=500)
     del os.environ["A_SECRET"]
     return out, {entry.submission.name: entry for entry in entries}
 

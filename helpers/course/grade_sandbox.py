@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import importlib
 import io
 import json
 import os
@@ -86,9 +85,9 @@ def main():
     settings = json.loads(sys.argv[1])
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an import prints is no reply
-    for module in (*MODULES, *settings["modules"]):
+    for statement in (f"import {', '.join(MODULES)}", *settings["imports"]):
         with contextlib.suppress(ImportError):
-            importlib.import_module(module)
+            exec(statement, {})
     _reap_orphans()
     # what is old here stays shared with the children: a collection would touch, and so copy, it
     gc.collect()
