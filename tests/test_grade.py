@@ -11,7 +11,9 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
+import venv
 import zipfile
 
 import nbformat
@@ -648,6 +650,27 @@ def test_a_scheduler_loses_nothing_when_a_worker_is_killed(course, tmp_path, mon
             process.kill()
             process.wait()
     assert [row["total"] for row in table(tmp_path / "out").values()] == ["3.0"] * 6
+
+
+@needs_isolation
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0,
+    reason="only for root is a student's code another user",
+)
+def test_an_environment_that_graded_code_cannot_read_is_named_first(course, tmp_path, monkeypatch):
+    environment, folder = tmp_path / "environment", short_class(tmp_path / "class", ana=work())
+    venv.create(environment, symlinks=True)
+    packages = next(environment.glob("lib/python*/site-packages"))
+    (packages / "all.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    (packages / "private").mkdir(mode=0o700)
+    monkeypatch.setattr(sys, "executable", str(environment / "bin" / "python"))
+    command = ["grade", str(folder), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    with pytest.raises(SystemExit, match=rf"{packages}/private cannot be read .* chmod"):
+        main(command)
+    environment.chmod(0o700)
+    with pytest.raises(SystemExit, match=rf"{environment} cannot be read .* chmod"):
+        main(command)
+    assert not list((tmp_path / "out" / ".grade" / "results").iterdir())
 
 
 def test_a_folder_with_other_files_is_left_alone(course, tmp_path):

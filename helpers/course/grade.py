@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -43,6 +44,11 @@ LARGEST_ARRAYS = 64 * 2**20  # bytes of all arrays of an answer, unpacked
 CANNOT_ISOLATE = (
     "students' code cannot be isolated on this computer: it could read your files and use the "
     "network, and its limits on memory and processes are weaker"
+)
+HERE = "students' code cannot be run on {}"
+ADVICE = (
+    "If you are root it runs as nobody, who must be able to read all of Python: "
+    "chmod -R a+rX FOLDER, or grade as another user"
 )
 NOT_MADE_HERE = "{} holds files that this command did not write"
 STATE = ".grade"  # the secret seed and the results so far, for --resume
@@ -324,6 +330,9 @@ class _Sandbox:
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
             environment[variable] = str(settings["threads"])
         self.course = settings["course"]
+        if not Path(self.course).is_dir():  # a worker of a scheduler
+            why = f"it does not see {self.course}; set TMPDIR to a folder that all workers share"
+            raise UsageError(f"{HERE.format(platform.node())}: {why}")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "helpers.course.grade_sandbox", json.dumps(settings)],
             env=environment,
@@ -335,7 +344,9 @@ class _Sandbox:
             start_new_session=True,  # Ctrl-C is for the one who grades
         )
         self.running.add(self)
-        self._answer()
+        if why := self._answer()["why"]:
+            self.end()
+            raise UsageError(f"{HERE.format(platform.node())}: {why}. {ADVICE}")
 
     def run(self, job):
         self.process.stdin.write(json.dumps(job) + "\n")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import glob
 import io
 import json
 import os
@@ -22,6 +23,7 @@ import shutil
 import signal
 import struct
 import sys
+import sysconfig
 import tempfile
 import time
 import traceback
@@ -92,7 +94,11 @@ def main():
     # what is old here stays shared with the children: a collection would touch, and so copy, it
     gc.collect()
     gc.freeze()
-    print(json.dumps({"ready": True}), file=replies, flush=True)
+    try:
+        why = _try_out(settings)
+    except OSError as error:
+        why = str(error)
+    print(json.dumps({"why": why}), file=replies, flush=True)
     for line in sys.stdin:
         job = {**settings, **json.loads(line)}
         try:
@@ -100,6 +106,28 @@ def main():
         except OSError as error:
             reply = {"ended": "not started", "why": str(error)}
         print(json.dumps(reply), file=replies, flush=True)
+
+
+def _try_out(settings):
+    """Return why nothing could be run here, or ""."""
+    with tempfile.TemporaryDirectory() as folder:
+        notebook, result = Path(folder, "notebook"), Path(folder, "result")
+        notebook.touch()
+        job = {"notebook": str(notebook), "result": str(result), "seconds": 60, "trial": True}
+        run({**settings, **job})
+        head, _, why = result.read_bytes().partition(b"\n")
+    return why.decode() if head else "a trial ended at once"
+
+
+def _unreadable(job):
+    """Return what a student's code cannot read and needs, in words, or ""."""
+    packages = {sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")}
+    places = [*sorted(_python()), *sorted(packages), job["course"], job["models"]]
+    places += [path for folder in packages for path in glob.iglob(f"{glob.escape(folder)}/*")]
+    for path in filter(os.path.exists, places):
+        if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
+            return f"{path} cannot be read by the user that students' code runs as"
+    return ""
 
 
 def run(job):
@@ -258,7 +286,10 @@ def _in_child(job, result, asks, told):
             _become_student()
             _call("prctl", DIE_WITH_PARENT, signal.SIGKILL)  # a change of user takes it back
         _limit(job)
-        _first_process(job, result)
+        if job.get("trial"):
+            _send(result, {"why": _unreadable(job).encode()})
+        else:
+            _first_process(job, result)
     except BaseException:
         with contextlib.suppress(OSError):
             _send(result, {"error.txt": traceback.format_exc()[-2000:].encode()})
@@ -292,15 +323,15 @@ def _map_users(child, asks, told):
 def _furnish(job):
     """Build a root of its own, in which only what the notebook needs can be seen."""
     root = job["root"]
+    os.umask(0o022)  # folders above what is shown are for the student too
     _mount("none", "/", None, RECURSIVE | PRIVATE)
     _mount("tmpfs", root, "tmpfs", NO_SUID | NO_DEVICES, "size=16m,mode=755")
     for path, size in (("/tmp", DISK), ("/out", FILE_SIZE), ("/dev/shm", DISK)):
         os.makedirs(root + path)
         _mount("tmpfs", root + path, "tmpfs", NO_SUID | NO_DEVICES, f"size={size},mode=1777")
-    python = {sys.prefix, sys.base_prefix, os.path.dirname(os.path.realpath(sys.executable))}
     system = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"]
     settings = ["/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/etc/mime.types"]
-    for path in sorted([*system, *settings, *python, job["course"], job["models"]]):
+    for path in sorted([*system, *settings, *_python(), job["course"], job["models"]]):
         if os.path.islink(path):
             os.symlink(os.readlink(path), root + path)
         elif os.path.exists(path) and not os.path.exists(root + path):
@@ -325,6 +356,11 @@ def _furnish(job):
     os.chmod("/tmp/graded.ipynb", 0o444)
     with contextlib.suppress(OSError):  # no further namespaces in here
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
+
+
+def _python():
+    """Return the folders that Python lives in."""
+    return {sys.prefix, sys.base_prefix, os.path.dirname(os.path.realpath(sys.executable))}
 
 
 def _show(path, root, read_only):
