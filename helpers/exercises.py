@@ -70,12 +70,15 @@ class Grade:
         The points of the exercise if it is right, else 0.
     share : float
         In how many of the cases the result was right, from 0 to 1.
+    given : str
+        What the first case with a wrong result called the function with.
     """
 
     state: str
     message: str
     points: int = 0
     share: float = field(default=0.0, compare=False)
+    given: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -534,7 +537,8 @@ def _grade(exercise, cases, outcomes, words):
         advice = _advice(exercise, words, attempts, first_wrong)
         said = [f"✗ {name}, {case.label}: {what}.", came.get("line"), advice]
         message = "\n  ".join(filter(None, said))
-        return Grade("wrong", message, share=sum(right) / len(right))
+        given = ", ".join(map(_given, case.arguments))
+        return Grade("wrong", message, share=sum(right) / len(right), given=given)
     for forbidden in exercise.forbidden:
         if used := forbidden.words & words:
             what = f"✗ {name}: the result is right, but `{min(used)}` is not allowed here."
@@ -952,6 +956,23 @@ def _difference(came, expected, tolerance):
     where = ", ".join(map(str, place))
     came, expected = _told_apart(_number, came[place], expected[place])
     return f"the result at [{where}] is {came}, expected {expected}"
+
+
+def _given(value):
+    """Say in a few words what a function was called with."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        array = np.asarray(value)
+        if array.ndim and array.size > 12:
+            return f"an array of shape {array.shape}"
+        return _lines(array.tolist())
+    if isinstance(value, list | tuple):
+        parts = [_given(part) for part in value[:6]] + ["…"] * (len(value) > 6)
+        return f"[{', '.join(parts)}]"
+    return f"a {type(value).__name__}" if callable(value) else _lines(value)
+
+
+def _lines(value):
+    return textwrap.shorten(repr(value), 120, placeholder=" …")
 
 
 def _told_apart(show, came, expected):

@@ -5,14 +5,14 @@ all are graded in one run, and one test looks at each.
 """
 
 import csv
+import errno
 import io
 import json
 import os
+import re
 import shutil
-import subprocess
 import sys
 import sysconfig
-import time
 import venv
 import zipfile
 
@@ -235,6 +235,14 @@ def twice():
 
 
 LOOP = "while True: pass"
+# what is right for the public cases stands in the class's own notebook; the rest is a guess
+FORGED = (
+    "import os, numpy, helpers.exercises as e",
+    "r = [{'kind': 'array', 'value': numpy.array(v)} for v in (4.0, 10.0, 0.0)]",
+    "to = os.environ['GRADE_RESPONSES'] + '/98-1.npz'",
+    "forge = lambda: numpy.savez(to, **e.pack({'public': r[:2], 'hidden': [r[2]] * 3}))",
+)
+BY_HEART = "lambda x: e._EXERCISES['98-1'].outcome(e._EXERCISES['98-1'].cases[x == 5])['value']"
 SWALLOWED = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
 NAMES = "import helpers.exercises as e"
 GUESS = "import sys; frame = sys._getframe()"
@@ -300,7 +308,7 @@ CLASS = {
     ),
     "input hook": (
         hack("get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])"),
-        "stopped right",
+        "wrong/stopped right",
         "",
     ),
     "ast hook": (
@@ -310,13 +318,44 @@ CLASS = {
             "    visit_Expr = lambda self, node: ast.Pass()",
             "get_ipython().ast_transformers.append(Drop())",
         ),
-        "stopped right",
+        "wrong/stopped right",
         "",
     ),
     "run_cell hook": (
         hack("get_ipython().run_cell = lambda *a, **k: None"),
-        "stopped/wrong right",
+        "wrong/stopped right",
         "",
+    ),
+    "input hook for right answers": (
+        hack(
+            NAMES,
+            f"stored = {BY_HEART}",
+            "swap = lambda line: line.replace('globals().get(\"double\")', 'stored')",
+            "get_ipython().input_transformers_cleanup.append(lambda ls: [swap(l) for l in ls])",
+        ),
+        "wrong/stopped right",
+        "other inputs show that it is not right",
+    ),
+    "ast hook for right answers": (
+        hack(
+            "import ast",
+            "class Other(ast.NodeTransformer):",
+            "    def visit_Constant(self, node):",
+            "        return ast.Constant('98-2' if node.value == '98-1' else node.value)",
+            "get_ipython().ast_transformers.append(Other())",
+        ),
+        "wrong/stopped right",
+        "",
+    ),
+    "run_cell hook for right answers": (
+        hack(*FORGED, "forge()", "get_ipython().run_cell = lambda *a, **k: forge()"),
+        "wrong/stopped right",
+        "",
+    ),
+    "stored outcomes": (
+        when_called(NAMES, f"return ({BY_HEART})(x)"),
+        "wrong right",
+        "other inputs show that it is not right",
     ),
     "prints the text": (hack("print('✓ 98-1: right. Twice is twice.')"), "wrong right", ""),
     "detects pytest": (
@@ -378,6 +417,7 @@ CLASS = {
     ),
     # how code ends
     "loop in a cell": (hack(LOOP), "stopped right", "took longer"),
+    "loop when called": (when_called(LOOP), "wrong/stopped right", ""),
     "swallowed timeout": (hack(*SWALLOWED.splitlines()), "stopped right", "took longer"),
     "sys.exit": (hack("import sys; sys.exit()"), "wrong right", ""),
     "sys.exit when called": (when_called("import sys; sys.exit()"), "wrong right", "SystemExit"),
@@ -408,12 +448,36 @@ CLASS = {
     "300,000 lines": (hack("for _ in range(300_000): print(_)"), "wrong/stopped right", ""),
     "full disk": (
         hack(
+            "left = 'room for more'",
             "try:",
             "    for i in range(99): open(f'{i}', 'wb').write(bytes(2**25))",
-            "except OSError: pass",
+            "except OSError as error: left = error.strerror",
+            body="return left",
         ),
-        "wrong/stopped right",
-        "",
+        "wrong right",
+        "No space left",
+    ),
+    "no room for the result": (
+        hack(
+            "import os",
+            "to = os.environ['GRADE_RESPONSES']",
+            "try:",
+            "    for i in range(99): open(f'{to}/{i}', 'wb').write(bytes(2**25))",
+            "except OSError: pass",
+            body="return 2 * x",
+        ),
+        "stopped right",
+        "nothing came back",
+    ),
+    "a large file": (
+        hack(
+            "left = 'room for more'",
+            "try: open('large', 'wb').write(bytes(2**27))",
+            "except OSError as error: left = error.strerror",
+            body="return left",
+        ),
+        "wrong right",
+        "File too large",
     ),
     "writes outside": (
         when_called(
@@ -504,6 +568,7 @@ def graded(course, tmp_path_factory):
     return out, {entry.submission.name: entry for entry in entries}
 
 
+@pytest.mark.slow
 @needs_isolation
 @pytest.mark.parametrize("name", CLASS)
 def test_what_a_student_did_earns_what_the_functions_return(graded, name):
@@ -525,6 +590,7 @@ def test_what_a_student_did_earns_what_the_functions_return(graded, name):
 # --- reports
 
 
+@pytest.mark.slow
 @needs_isolation
 def test_tables_open_in_an_english_and_in_a_french_spreadsheet(graded):
     out, _ = graded
@@ -536,12 +602,16 @@ def test_tables_open_in_an_english_and_in_a_french_spreadsheet(graded):
     assert not [line for line in french.splitlines() if line.startswith((b"=", b"+", b"-", b"@"))]
 
 
+@pytest.mark.slow
 @needs_isolation
 def test_a_students_page_says_what_came_and_nothing_that_is_hidden(graded):
     out, entries = graded
     assert len(list((out / "report").iterdir())) == len(table(out))
     text = (out / "report" / "wrong.html").read_text(encoding="utf-8")
     assert "five: gave 25, expected 10" in text and "1 of 3 points" in text
+    assert "The function was called with 5.0." in text
+    by_heart = (out / "report" / "the public cases by heart.html").read_text(encoding="utf-8")
+    assert "other inputs" in by_heart and "was called with" not in by_heart
     for name in entries:
         page = (out / "report" / f"{grade.grade_report.file_names([name])[name]}.html").read_text()
         assert "a number" not in page and "return x + x" not in page, "a hidden case, or a solution"
@@ -549,6 +619,7 @@ def test_a_students_page_says_what_came_and_nothing_that_is_hidden(graded):
     assert "<script" not in (out / "summary.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @needs_isolation
 def test_the_summary_counts_groups_and_names_what_a_person_must_see(graded):
     out, _ = graded
@@ -556,6 +627,10 @@ def test_the_summary_counts_groups_and_names_what_a_person_must_see(graded):
     for words in ("What needs a person", "stopped", "not followed"):
         assert words in text, words
     assert "gave 25, expected 10" in text
+    earned = [float(row["98-1"]) for row in table(out).values()]
+    for points in (2.0, 0.0):
+        count = f"<td>{points:g} points</td><td class=n>{earned.count(points)}</td>"
+        assert f'{count}<td><span class="bar"' in text
     assert grade.grade_report.NO_ISOLATION not in text
 
 
@@ -570,8 +645,16 @@ def short_class(folder, **students):
     return folder
 
 
+@pytest.mark.slow
 @needs_isolation
-def test_an_interrupted_run_goes_on_and_gives_the_same_table(course, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("interruption", "said"),
+    [(KeyboardInterrupt(), "Stopped"), (OSError(errno.ENOSPC, "No space left"), "No space left")],
+    ids=["by a person", "by a full disk"],
+)
+def test_an_interrupted_run_goes_on_and_gives_the_same_table(
+    course, tmp_path, monkeypatch, interruption, said
+):
     folder = short_class(tmp_path / "class", ana=work(), bo=work(WRONG), cy=hack("x = 1"))
     command = ["grade", str(folder), "--out", str(tmp_path / "out"), "--jobs", "1"]
     store, stored = grade._store, []
@@ -580,10 +663,10 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_table(course, tmp_path, m
         store(path, reply, content)
         stored.append(path)
         if len(stored) == 1:
-            raise KeyboardInterrupt
+            raise interruption
 
     monkeypatch.setattr(grade, "_store", interrupted)
-    with pytest.raises(SystemExit, match="Stopped"):
+    with pytest.raises(SystemExit, match=said):
         main(command)
     assert not (tmp_path / "out" / "grades.csv").exists()
     main([*command, "--resume"])
@@ -598,6 +681,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_table(course, tmp_path, m
     }
 
 
+@pytest.mark.slow
 def test_without_isolation_nothing_starts_unless_it_is_asked_for(course, tmp_path, monkeypatch):
     monkeypatch.setattr(grade_sandbox, "namespaces_work", lambda: False)
     folder = short_class(tmp_path / "class", ana=work(), bo=hack("import os; os._exit(0)"))
@@ -614,44 +698,29 @@ def test_without_isolation_nothing_starts_unless_it_is_asked_for(course, tmp_pat
         assert grade.grade_report.NO_ISOLATION in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @needs_isolation
-def test_a_scheduler_loses_nothing_when_a_worker_is_killed(course, tmp_path, monkeypatch):
-    pytest.importorskip("distributed")
+def test_a_scheduler_loses_nothing_when_a_worker_is_killed(
+    course, tmp_path, monkeypatch, scheduler
+):
     names = {f"student {number}": work(f"{RIGHT}  # {number}") for number in range(6)}
     folder = short_class(tmp_path / "class", **names)
-    file, started = tmp_path / "scheduler.json", []
-
-    def start(what, *options):
-        module = f"distributed.cli.dask_{what}"
-        command = [sys.executable, "-m", module, "--scheduler-file", str(file), *options]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        started.append(subprocess.Popen(command, env=environment, **quiet))
-
     store, stored = grade._store, []
 
     def killing(path, reply, content):
         store(path, reply, content)
         stored.append(path)
         if len(stored) == 2:
-            started[1].kill()
+            scheduler.workers[0].kill()
 
     monkeypatch.setattr(grade, "_store", killing)
-    try:
-        start("scheduler", "--port", "0", "--no-dashboard")
-        for _ in range(2):
-            start("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard")
-        while not file.exists():
-            time.sleep(0.1)
-        address = json.loads(file.read_text())["address"]
-        main(["grade", str(folder), "--out", str(tmp_path / "out"), "--scheduler", address])
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    assert [row["total"] for row in table(tmp_path / "out").values()] == ["3.0"] * 6
+    out = tmp_path / "out"
+    main(["grade", str(folder), "--out", str(out), "--scheduler", scheduler.address])
+    assert scheduler.workers[0].poll() and scheduler.workers[1].poll() is None
+    assert [row["total"] for row in table(out).values()] == ["3.0"] * 6
 
 
+@pytest.mark.slow
 @needs_isolation
 @pytest.mark.skipif(
     not hasattr(os, "getuid") or os.getuid() != 0,
@@ -707,6 +776,15 @@ def test_a_flat_folder_is_one_student_a_file_and_an_empty_folder_is_a_student_to
     assert names(found) == [("ana", "", 1), ("bo", "", 0), ("cy", "", 0)]
     assert found[1].remarks == ["no notebook was handed in"]
     assert "not followed" in found[2].remarks[0]
+
+
+def test_a_name_that_leads_out_gives_a_file_inside(tmp_path):
+    entries = [(f"{folder}/05.ipynb", as_bytes(work())) for folder in ("..", "a\\..\\b", "..ana")]
+    (tmp_path / "all.zip").write_bytes(packed(*entries))
+    found = grade_collect.collect(tmp_path / "all.zip")
+    assert [len([c for _, c in one.files if c]) for one in found].count(0) == 2, names(found)
+    files = grade.grade_report.file_names(["..", "../..", "/etc/x", *[one.name for one in found]])
+    assert all(re.fullmatch(r"[\w][\w \-.]*", file) for file in files.values()), files
 
 
 def test_people_who_worked_together_get_a_row_each(course, tmp_path):

@@ -216,8 +216,8 @@ class Verdict:
     ----------
     state : {"right", "wrong", "not answered", "missing", "stopped"}
     points, most, share : float
-    message : str
-        For the student.
+    message, given : str
+        For the student; the second one is the input of the public case that went wrong.
     note : str
         For the instructor only.
     """
@@ -228,6 +228,7 @@ class Verdict:
     message: str
     share: float = 0.0
     note: str = ""
+    given: str = ""
 
 
 @dataclass
@@ -623,7 +624,7 @@ def judge(name, source, files, reply, cell_seconds, seed):
         message = f"✗ {name}: the public checks passed, but other inputs show that it is not right."
         message = f"{message}\n{advice}".strip()
         return Verdict("wrong", 0, most, message, share, note=hidden.message)
-    return Verdict("wrong", 0, most, public.message, share)
+    return Verdict("wrong", 0, most, public.message, share, given=public.given)
 
 
 def _failure(junit, name):
