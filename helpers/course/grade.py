@@ -182,10 +182,11 @@ def grade(
     right = sum(verdict.state == "right" for verdict in verdicts)
     print(f"{len(found)} students, {len(verdicts)} answers, {right} right: {out}")
     seconds, busy = (sum(reply.get(key, 0.0) for reply in replies) for key in ("seconds", "busy"))
+    where = "by the scheduler's workers" if scheduler else f"{jobs} at once"
     print(
         f"{time.monotonic() - began:.0f} s: {rehearsal:.0f} for the rehearsal; {len(replies)} "
         f"notebooks run, {seconds / max(1, len(replies)):.1f} s each ({busy:.0f} s of processor "
-        f"time in all), {jobs} at once"
+        f"time in all), {where}"
     )
     return entries
 
