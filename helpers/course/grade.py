@@ -429,6 +429,7 @@ def _rehearse(references, settings, seed, executor):
     float
         The seconds that it took.
     """
+    print("First the course's own solutions are graded …", flush=True)
     began = time.monotonic()
     for reference in references:
         sources = {name: cell.source for name, cell in _answers(reference)}
@@ -671,4 +672,5 @@ def _compare(entries, settings, seed, results):
                     source, limit = entry.sources[name], settings["cell_seconds"]
                     judged[key] = judge(name, source, files, reply, limit, seed)
                 entry.verdicts[name] = judged[key]
+        entry.verdicts = {name: entry.verdicts[name] for name in entry.reference.exercises}
     return [reply for reply, _ in stored.values()]

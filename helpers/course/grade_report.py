@@ -11,7 +11,7 @@ import random
 import re
 import zipfile
 
-from helpers.course import notebooks, notes
+from helpers.course import grade_collect, notebooks, notes
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
 color:#1a1a1a;background:#fff}table{border-collapse:collapse}td,th{padding:.25rem .75rem;
@@ -131,7 +131,7 @@ def status(one, entries):
         return f"nothing to grade: {why}"
     if any(verdict.state == "stopped" for verdict in verdicts):
         return "graded; some code was stopped"
-    if one.remarks or any(entry.remarks for entry in entries):
+    if one.remarks or any(map(_for_eyes, entries)):
         return "graded; see the remarks"
     return "graded"
 
@@ -179,7 +179,7 @@ def student_page(one, entries, isolated):
             if kind == "right":
                 message = f"{message}\n  The public checks passed, and so did other inputs."
             if verdict.given:
-                message = f"{message}\n  The function was called with {verdict.given}."
+                message = f"{message}\n  Input: {verdict.given}"
             parts.append(
                 f'<div class="{kind}"><h3>{name}: {verdict.points:g} of {verdict.most:g}</h3>'
                 f"<pre>{html.escape(message)}</pre></div>"
@@ -199,7 +199,7 @@ def summary(submissions, of, files, isolated):
             by_exercise[name].append((entry, verdict))
     for name, found in sorted(by_exercise.items()):
         states = collections.Counter(verdict.state for _, verdict in found)
-        points = collections.Counter(verdict.points for _, verdict in found)
+        points = collections.Counter((verdict.points, verdict.most) for _, verdict in found)
         said = collections.defaultdict(list)
         for entry, verdict in found:
             if verdict.state in ("wrong", "stopped"):
@@ -210,8 +210,8 @@ def summary(submissions, of, files, isolated):
             ", ".join(f"{states[state]} {state}" for state in STATES if states[state]),
             "</p>",
             _table(
-                (f"{earned:g} points", number, Html(BAR.format(30 * number / len(found))))
-                for earned, number in sorted(points.items(), reverse=True)
+                (f"{earned:g} of {most:g}", number, Html(BAR.format(30 * number / len(found))))
+                for (earned, most), number in sorted(points.items(), reverse=True)
             ),
         ]
         if commonest:
@@ -277,12 +277,16 @@ def _alike(entries):
     )
 
 
+def _for_eyes(entry):
+    return [each for each in entry.remarks if not each.startswith(grade_collect.OWN_CELLS)]
+
+
 def _for_a_person(submissions, of):
     rows = []
     for one in submissions:
         remarks = list(one.remarks)
         for entry in of[one.name]:
-            remarks += entry.remarks if entry.sources else []
+            remarks += _for_eyes(entry) if entry.sources else []
             for name, verdict in entry.verdicts.items():
                 if verdict.state == "stopped" or verdict.note:
                     remarks.append(f"{name}: {verdict.state}. {verdict.note or verdict.message}")
