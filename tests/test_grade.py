@@ -699,6 +699,10 @@ def test_without_isolation_nothing_starts_unless_it_is_asked_for(course, tmp_pat
         "ana": "3.0",
         "bo": "1.0",
     }
+    results = (tmp_path / "out" / grade.STATE / "results").iterdir()
+    replies = [json.loads(result.read_bytes().partition(b"\n")[0]) for result in results]
+    assert len(replies) == 3
+    assert max(reply["seconds"] for reply in replies) < grade.CELL_SECONDS, "waited for the dead"
     for page in (tmp_path / "out").rglob("*.html"):
         assert grade.grade_report.NO_ISOLATION in page.read_text(encoding="utf-8")
 

@@ -517,36 +517,38 @@ def looks_ordinary(source):
         tree = ast.parse(source)
     except Exception:  # magics, a slip of the pen, and what makes a parser fail
         return False
-    for statement in tree.body:
-        if not isinstance(statement, ast.FunctionDef | ast.Import | ast.ImportFrom | ast.Expr):
+    nodes = list(ast.walk(tree))
+    local = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    local |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return all(map(_only_defines, tree.body)) and all(_only_computes(n, local) for n in nodes)
+
+
+def _only_defines(statement):
+    match statement:
+        case ast.Expr(value=value):
+            return isinstance(value, ast.Constant)
+        case ast.FunctionDef() | ast.Import() | ast.ImportFrom():
+            return True
+    return False
+
+
+def _only_computes(node, local):
+    match node:
+        case ast.While() | ast.Global() | ast.Nonlocal() | ast.AsyncFunctionDef():
             return False
-        if isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant):
-            return False
-    local = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    local |= {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.While | ast.Global | ast.Nonlocal | ast.AsyncFunctionDef):
-            return False
-        if isinstance(node, ast.Name) and (node.id in UNUSUAL_NAMES or "__" in node.id):
-            return False
-        if isinstance(node, ast.Attribute) and (
-            node.attr.startswith("_") or isinstance(node.ctx, ast.Store | ast.Del)
-        ):
-            return False
-        if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            base = node.value
-            if not (isinstance(base, ast.Name) and base.id in local):
-                return False
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            modules = [alias.name for alias in node.names]
-            if isinstance(node, ast.ImportFrom):
-                modules = [node.module or ""]
-            if {module.split(".")[0] for module in modules} - USUAL_MODULES:
-                return False
-            if any(module.startswith("helpers.exercises") for module in modules):
-                return False
+        case ast.Name(id=name):
+            return name not in UNUSUAL_NAMES and "__" not in name
+        case ast.Attribute(attr=name, ctx=context):
+            return not name.startswith("_") and isinstance(context, ast.Load)
+        case ast.Subscript(value=base, ctx=context):
+            own = isinstance(base, ast.Name) and base.id in local
+            return own or isinstance(context, ast.Load)
+        case ast.Import(names=names):
+            return all(map(_usual, [alias.name for alias in names]))
+        case ast.ImportFrom(module=module):
+            return _usual(module or "")
     return True
+
+
+def _usual(module):
+    return module.split(".")[0] in USUAL_MODULES and not module.startswith("helpers.exercises")

@@ -22,6 +22,7 @@ import platform
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -183,8 +184,7 @@ def _watch(job, child, reading, began):
     with open(job["result"], "wb") as result:
         while True:
             try:
-                # from kernel to file: this process must not keep what a student wrote
-                moved = os.splice(reading, result.fileno(), 2**20)
+                moved = _move(reading, result.fileno())
                 size += moved
                 if moved and size < RESULT_SIZE:
                     continue
@@ -207,6 +207,13 @@ def _watch(job, child, reading, began):
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGTERM)
             time.sleep(LOOK)
+
+
+def _move(source, target):
+    """Move what is there from a pipe to a file, and return how many bytes that were."""
+    if hasattr(os, "splice"):  # this process must not keep what a student wrote: it is forked again
+        return os.splice(source, target, 2**20)
+    return os.write(target, os.read(source, 2**16))  # macOS, where nothing is isolated
 
 
 def _end(child):
@@ -586,28 +593,10 @@ def namespaces_work():
     >>> namespaces_work() in (True, False)
     True
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    asks, told = os.pipe(), os.pipe()
-    child = os.fork()
-    if not child:
-        with contextlib.suppress(BaseException):
-            _call("unshare", NAMESPACES)
-            os.write(asks[1], b".")
-            os.read(told[0], 1)
-            inner = os.fork()
-            if not inner:
-                _mount("none", "/", None, RECURSIVE | PRIVATE)
-                os._exit(0)
-            os._exit(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
-        os._exit(1)
-    os.close(asks[1])
-    works = False
-    with contextlib.suppress(OSError):
-        _map_users(child, asks[0], told[1])
-        works = True
-    os.close(told[1])
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 and works
+    kinds = ("--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--ipc", "--uts")
+    with contextlib.suppress(OSError):  # no such program
+        return not subprocess.run(["unshare", *kinds, "true"], stderr=subprocess.DEVNULL).returncode
+    return False
 
 
 if __name__ == "__main__":
