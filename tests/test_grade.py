@@ -234,8 +234,10 @@ def twice():
     return notebook
 
 
-def released():
+def released(first=None):
+    """The students' copy, with one answer or none."""
     notebook = editions.students_copy(teachers_notebook(), "98")
+    notebook.cells[2].source = first or notebook.cells[2].source
     editions.add_progress(notebook)
     return notebook
 
@@ -257,6 +259,7 @@ CLASS = {
     # honest
     "right": (work(), "right right", ""),
     "wrong": (work(WRONG), "wrong right", "gave 25, expected 10"),
+    "half": (released(RIGHT), "right,not answered", ""),
     "untouched": (released(), "not answered,not answered", ""),
     "syntax": (work(RIGHT + ")"), "wrong right", "SyntaxError"),
     "raises": (work(DOUBLE.format("return 1 / 0")), "wrong right", "division by zero"),
