@@ -964,14 +964,14 @@ def _given(value):
         array = np.asarray(value)
         if array.ndim and array.size > 12:
             return f"an array of shape {array.shape}"
-        return _lines(array.tolist())
+        return _shortened(array.tolist())
     if isinstance(value, list | tuple):
         parts = [_given(part) for part in value[:6]] + ["…"] * (len(value) > 6)
         return f"[{', '.join(parts)}]"
-    return f"a {type(value).__name__}" if callable(value) else _lines(value)
+    return f"a {type(value).__name__}" if callable(value) else _shortened(value)
 
 
-def _lines(value):
+def _shortened(value):
     return textwrap.shorten(repr(value), 120, placeholder=" …")
 
 

@@ -9,12 +9,14 @@ import errno
 import io
 import json
 import os
+import platform
 import re
 import shutil
 import sys
 import sysconfig
 import venv
 import zipfile
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -381,6 +383,17 @@ CLASS = {
         ),
         "wrong right",
         "nothing to see",
+    ),
+    "looks for others": (
+        when_called(
+            "import glob, os, sys",
+            f"home, python = {str(Path.home())!r}, (sys.prefix, sys.base_prefix)",
+            "own = lambda name: any(f'{folder}/'.startswith(f'{name}/') for folder in python)",
+            "seen = [name for name in glob.glob(f'{home}/*') if not own(name)]",
+            "return f'saw {seen + glob.glob(\"/tmp/pytest*\")}'",
+        ),
+        "wrong right",
+        "gave the text 'saw []'",
     ),
     "looks at the parent": (
         when_called(
@@ -752,6 +765,12 @@ def test_an_environment_that_graded_code_cannot_read_is_named_first(course, tmp_
     with pytest.raises(SystemExit, match=rf"{environment} cannot be read .* chmod"):
         main(command)
     assert not list((tmp_path / "out" / ".grade" / "results").iterdir())
+
+
+def test_a_worker_that_does_not_see_the_copy_is_named(tmp_path):
+    settings = {"course": str(tmp_path / "elsewhere"), "threads": 1}
+    with pytest.raises(notebooks.UsageError, match=f"{platform.node()}.*elsewhere; set TMPDIR"):
+        grade.run_notebook({"notebook": "", "seconds": 1}, settings)
 
 
 def test_a_folder_with_other_files_is_left_alone(course, tmp_path):

@@ -346,6 +346,9 @@ class _Sandbox:
             start_new_session=True,  # Ctrl-C is for the one who grades
         )
         self.running.add(self)
+        if _stopping.is_set():  # since this one was begun
+            self.end()
+            raise OSError("no more is graded")
         if why := self._answer()["why"]:
             self.end()
             raise UsageError(f"{HERE.format(platform.node())}: {why}. {ADVICE}")
