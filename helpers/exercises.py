@@ -70,12 +70,15 @@ class Grade:
         The points of the exercise if it is right, else 0.
     share : float
         In how many of the cases the result was right, from 0 to 1.
+    given : str
+        What the first case with a wrong result called the function with.
     """
 
     state: str
     message: str
     points: int = 0
     share: float = field(default=0.0, compare=False)
+    given: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,7 +321,7 @@ def to_store(names):
         For the right answer and then each mistake: its message, and its outcomes on the cases.
     """
     stored = {}
-    for exercise in map(_find, names):
+    for exercise in map(find, names):
         exercise.learn()
         messages = ["", *(message for _, message in exercise.mistakes)]
         stored[exercise.name] = [
@@ -387,10 +390,10 @@ def grade_answer(name, function, seed=None):
     Parameters
     ----------
     name : str
-        For example ``"05-2"``.
+        An exercise whose room is imported, for example ``"05-2"``.
     function : callable
         The answer; None and ``...`` are no answer yet.
-    seed : int, optional
+    seed : int, 0 or more, of any size; optional
         Try the hidden cases of this seed too; a students' copy cannot.
 
     Returns
@@ -410,7 +413,7 @@ def grade_answer(name, function, seed=None):
     >>> grade_answer("01-1", None)
     Grade(state='not answered', message='01-1: not answered yet', points=0, share=0.0)
     """
-    exercise = _find(name)
+    exercise = find(name)
     cases = [*exercise.cases, *([] if seed is None else exercise.drawn(seed))]
     for case in cases:
         exercise.outcome(case)  # first: its imports do not count for the time limit
@@ -418,16 +421,14 @@ def grade_answer(name, function, seed=None):
 
 
 def respond(name, function, seed):
-    """Try a function on hidden cases; what is right need not be known here.
+    """Try a function as `grade_answer` does, where what is right need not be known.
 
     Parameters
     ----------
-    name : str
-        An exercise whose room is imported.
-    function : object
-        The answer, whatever it is.
-    seed : int, 0 or more, of any size; or None
-        Which cases to draw; None for the public ones.
+    name, function
+        As there.
+    seed : int, or None
+        Which hidden cases to draw; None for the public ones.
 
     Returns
     -------
@@ -435,46 +436,32 @@ def respond(name, function, seed):
         An outcome for each case (see above), fewer after one that was too slow, none
         without an answer; `pack` makes them ready for ``np.savez``.
 
-    Raises
-    ------
-    ValueError
-        If there is no such exercise.
-
     Examples
     --------
     >>> from helpers.chapters import chapter_01
     >>> respond("01-1", lambda kernel, channels_in, filters: "many", seed=7)[0]["value"]
     'many'
     """
-    exercise = _find(name)
+    exercise = find(name)
     return _tried(exercise, exercise.drawn(seed), function)
 
 
 def grade_responses(name, responses, seed, source=""):
-    """Grade what a function gave on hidden cases; only the teacher's course can.
+    """Grade what a function gave; only the teacher's course can (else a LookupError).
 
     Parameters
     ----------
-    name : str
-        An exercise whose room is imported.
+    name, seed
+        As in `respond`.
     responses : list of dict
-        What `respond` gave with this seed; whatever is in it, nothing is called or raised.
-    seed : int or None
+        What `respond` gave; whatever is in it, nothing is called or raised.
     source : str
         The answer cell, in which forbidden words are looked for.
 
     Returns
     -------
     Grade
-        Its message is in the words of `check`: the label of the case, what came, what was expected
-        at one place, and the advice to a mistake.
-
-    Raises
-    ------
-    ValueError
-        If there is no such exercise.
-    LookupError
-        In a students' copy.
+        As `grade_answer` gives it.
 
     Examples
     --------
@@ -484,7 +471,7 @@ def grade_responses(name, responses, seed, source=""):
     ✗ 01-1, a layer drawn at random: gave ..., expected ...
       Each filter has one bias: add it.
     """
-    exercise = _find(name)
+    exercise = find(name)
     responses = responses if isinstance(responses, list) else [None]
     outcomes = [_made_sure(exercise, response) for response in responses]
     # no magics: they are no Python
@@ -550,7 +537,8 @@ def _grade(exercise, cases, outcomes, words):
         advice = _advice(exercise, words, attempts, first_wrong)
         said = [f"✗ {name}, {case.label}: {what}.", came.get("line"), advice]
         message = "\n  ".join(filter(None, said))
-        return Grade("wrong", message, share=sum(right) / len(right))
+        given = ", ".join(map(_given, case.arguments))
+        return Grade("wrong", message, share=sum(right) / len(right), given=given)
     for forbidden in exercise.forbidden:
         if used := forbidden.words & words:
             what = f"✗ {name}: the result is right, but `{min(used)}` is not allowed here."
@@ -637,13 +625,21 @@ def hint(exercise):
     >>> hint("01-1")
     01-1, hint 1 of 3: ...
     """
-    hints = _find(exercise).hints
+    hints = find(exercise).hints
     given = _HINTS_GIVEN[exercise] = min(_HINTS_GIVEN.get(exercise, 0) + 1, len(hints))
     for number, text in enumerate(hints[:given], 1):
         print(f"{exercise}, hint {number} of {len(hints)}: {text}")
 
 
-def _find(name):
+def find(name):
+    """Return the exercise of a name, whose room is imported; or raise a ValueError.
+
+    Examples
+    --------
+    >>> from helpers.chapters import chapter_01
+    >>> find("01-1").points
+    1
+    """
     if isinstance(name, str) and name in _EXERCISES:
         return _EXERCISES[name]
     known = ", ".join(sorted(_EXERCISES)) or "none is loaded yet: run the set-up cell"
@@ -960,6 +956,23 @@ def _difference(came, expected, tolerance):
     where = ", ".join(map(str, place))
     came, expected = _told_apart(_number, came[place], expected[place])
     return f"the result at [{where}] is {came}, expected {expected}"
+
+
+def _given(value):
+    """Say in a few words what a function was called with."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        array = np.asarray(value)
+        if array.ndim and array.size > 12:
+            return f"an array of shape {array.shape}"
+        return _shortened(array.tolist())
+    if isinstance(value, list | tuple):
+        parts = [_given(part) for part in value[:6]] + ["…"] * (len(value) > 6)
+        return f"[{', '.join(parts)}]"
+    return f"a {type(value).__name__}" if callable(value) else _shortened(value)
+
+
+def _shortened(value):
+    return textwrap.shorten(repr(value), 120, placeholder=" …")
 
 
 def _told_apart(show, came, expected):

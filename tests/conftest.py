@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -118,3 +122,35 @@ def unwatched(monkeypatch):
             monkeypatch.delenv(variable, raising=False)
 
     return forget
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """Start a Dask scheduler and two workers, a process each: ``address`` and ``workers``."""
+    pytest.importorskip("distributed", reason='no Dask: pip install -e ".[scheduler]"')
+    file, started = tmp_path / "scheduler.json", []
+
+    def start(what, *options):
+        module = f"distributed.cli.dask_{what}"
+        command = [sys.executable, "-m", module, "--scheduler-file", str(file), *options]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "COURSE_MODELS": str(tmp_path / "models-of-workers"),
+        }
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        started.append(subprocess.Popen(command, env=environment, cwd=tmp_path, **quiet))
+
+    try:
+        start("scheduler", "--port", "0", "--no-dashboard")
+        for _ in range(2):
+            start("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        while not file.exists():
+            assert started[0].poll() is None, "the scheduler has ended"
+            time.sleep(0.1)
+        address = json.loads(file.read_text())["address"]
+        yield SimpleNamespace(address=address, workers=started[1:])
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()

@@ -135,3 +135,23 @@ def test_fewer_seeds_than_a_smoke_test_needs_are_refused(course, kernel, seeds):
         SystemExit, match=f"^error: --seeds must be 3 or more, not {seeds}: a smoke"
     ):
         main(["bands", "--seeds", seeds])
+
+
+@pytest.mark.slow
+def test_workers_measure_too_and_one_that_is_killed_loses_nothing(
+    course, unwatched, monkeypatch, scheduler
+):
+    course.save("01_a", MEASURE)
+    unwatched()
+    append, killed = records.append, []
+
+    def killing(*line):
+        append(*line)
+        if not killed:
+            killed.append(scheduler.workers[0].kill())
+
+    monkeypatch.setattr(records, "append", killing)
+    options = ["--seeds", "5", "--profile", "full", "--scheduler", scheduler.address]
+    main(["bands", *options])
+    assert killed and scheduler.workers[1].poll() is None
+    assert records.values("full", "01/seed") == {seed: seed for seed in range(5)}

@@ -905,6 +905,28 @@ def shown(capsys):
     return capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        (2.5, "2.5"),
+        ("a text", "'a text'"),
+        (np.float32(0.5), "0.5"),
+        (np.arange(4).reshape(2, 2), "[[0, 1], [2, 3]]"),
+        (np.zeros((3, 28, 28, 1)), "an array of shape (3, 28, 28, 1)"),
+        ([len, np.zeros(13)], "[a builtin_function_or_method, an array of shape (13,)]"),
+        (tuple(range(9)), "[0, 1, 2, 3, 4, 5, …]"),
+        ("x" * 500, "…"),
+    ],
+)
+def test_a_wrong_grade_says_what_the_function_was_called_with(argument, said, monkeypatch):
+    monkeypatch.setattr(exercises, "_EXERCISES", {})
+    exercise = Exercise("99-1", points=1, lesson="", hint="")
+    exercise.case("one", argument)
+    exercise.right(lambda x: 1)
+    assert grade_answer("99-1", lambda x: 1).given == ""
+    assert grade_answer("99-1", lambda x: 2).given == said
+
+
 def test_progress_before_anything_was_tried(session, capsys):
     assert shown(capsys) == (
         "exercise  points\n"

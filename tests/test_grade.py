@@ -5,14 +5,18 @@ all are graded in one run, and one test looks at each.
 """
 
 import csv
+import errno
 import io
 import json
 import os
+import platform
+import re
 import shutil
-import subprocess
 import sys
-import time
+import sysconfig
+import venv
 import zipfile
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -232,7 +236,23 @@ def twice():
     return notebook
 
 
+def released(first=None):
+    """The students' copy, with one answer or none."""
+    notebook = editions.students_copy(teachers_notebook(), "98")
+    notebook.cells[2].source = first or notebook.cells[2].source
+    editions.add_progress(notebook)
+    return notebook
+
+
 LOOP = "while True: pass"
+# what is right for the public cases stands in the class's own notebook; the rest is a guess
+FORGED = (
+    "import os, numpy, helpers.exercises as e",
+    "r = [{'kind': 'array', 'value': numpy.array(v)} for v in (4.0, 10.0, 0.0)]",
+    "to = os.environ['GRADE_RESPONSES'] + '/98-1.npz'",
+    "forge = lambda: numpy.savez(to, **e.pack({'public': r[:2], 'hidden': [r[2]] * 3}))",
+)
+BY_HEART = "lambda x: e._EXERCISES['98-1'].outcome(e._EXERCISES['98-1'].cases[x == 5])['value']"
 SWALLOWED = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
 NAMES = "import helpers.exercises as e"
 GUESS = "import sys; frame = sys._getframe()"
@@ -241,11 +261,8 @@ CLASS = {
     # honest
     "right": (work(), "right right", ""),
     "wrong": (work(WRONG), "wrong right", "gave 25, expected 10"),
-    "untouched": (
-        editions.students_copy(teachers_notebook(), "98"),
-        "not answered,not answered",
-        "",
-    ),
+    "half": (released(RIGHT), "right,not answered", ""),
+    "untouched": (released(), "not answered,not answered", ""),
     "syntax": (work(RIGHT + ")"), "wrong right", "SyntaxError"),
     "raises": (work(DOUBLE.format("return 1 / 0")), "wrong right", "division by zero"),
     # what an edited notebook shows does not count
@@ -298,7 +315,7 @@ CLASS = {
     ),
     "input hook": (
         hack("get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])"),
-        "stopped right",
+        "wrong/stopped right",
         "",
     ),
     "ast hook": (
@@ -308,13 +325,44 @@ CLASS = {
             "    visit_Expr = lambda self, node: ast.Pass()",
             "get_ipython().ast_transformers.append(Drop())",
         ),
-        "stopped right",
+        "wrong/stopped right",
         "",
     ),
     "run_cell hook": (
         hack("get_ipython().run_cell = lambda *a, **k: None"),
-        "stopped/wrong right",
+        "wrong/stopped right",
         "",
+    ),
+    "input hook for right answers": (
+        hack(
+            NAMES,
+            f"stored = {BY_HEART}",
+            "swap = lambda line: line.replace('globals().get(\"double\")', 'stored')",
+            "get_ipython().input_transformers_cleanup.append(lambda ls: [swap(l) for l in ls])",
+        ),
+        "wrong/stopped right",
+        "other inputs show that it is not right",
+    ),
+    "ast hook for right answers": (
+        hack(
+            "import ast",
+            "class Other(ast.NodeTransformer):",
+            "    def visit_Constant(self, node):",
+            "        return ast.Constant('98-2' if node.value == '98-1' else node.value)",
+            "get_ipython().ast_transformers.append(Other())",
+        ),
+        "wrong/stopped right",
+        "",
+    ),
+    "run_cell hook for right answers": (
+        hack(*FORGED, "forge()", "get_ipython().run_cell = lambda *a, **k: forge()"),
+        "wrong/stopped right",
+        "",
+    ),
+    "stored outcomes": (
+        when_called(NAMES, f"return ({BY_HEART})(x)"),
+        "wrong right",
+        "other inputs show that it is not right",
     ),
     "prints the text": (hack("print('✓ 98-1: right. Twice is twice.')"), "wrong right", ""),
     "detects pytest": (
@@ -335,6 +383,17 @@ CLASS = {
         ),
         "wrong right",
         "nothing to see",
+    ),
+    "looks for others": (
+        when_called(
+            "import glob, os, sys",
+            f"home, python = {str(Path.home())!r}, (sys.prefix, sys.base_prefix)",
+            "own = lambda name: any(f'{folder}/'.startswith(f'{name}/') for folder in python)",
+            "seen = [name for name in glob.glob(f'{home}/*') if not own(name)]",
+            "return f'saw {seen + glob.glob(\"/tmp/pytest*\")}'",
+        ),
+        "wrong right",
+        "gave the text 'saw []'",
     ),
     "looks at the parent": (
         when_called(
@@ -376,6 +435,7 @@ CLASS = {
     ),
     # how code ends
     "loop in a cell": (hack(LOOP), "stopped right", "took longer"),
+    "loop when called": (when_called(LOOP), "wrong/stopped right", ""),
     "swallowed timeout": (hack(*SWALLOWED.splitlines()), "stopped right", "took longer"),
     "sys.exit": (hack("import sys; sys.exit()"), "wrong right", ""),
     "sys.exit when called": (when_called("import sys; sys.exit()"), "wrong right", "SystemExit"),
@@ -406,12 +466,36 @@ CLASS = {
     "300,000 lines": (hack("for _ in range(300_000): print(_)"), "wrong/stopped right", ""),
     "full disk": (
         hack(
+            "left = 'room for more'",
             "try:",
             "    for i in range(99): open(f'{i}', 'wb').write(bytes(2**25))",
-            "except OSError: pass",
+            "except OSError as error: left = error.strerror",
+            body="return left",
         ),
-        "wrong/stopped right",
-        "",
+        "wrong right",
+        "No space left",
+    ),
+    "no room for the result": (
+        hack(
+            "import os",
+            "to = os.environ['GRADE_RESPONSES']",
+            "try:",
+            "    for i in range(99): open(f'{to}/{i}', 'wb').write(bytes(2**25))",
+            "except OSError: pass",
+            body="return 2 * x",
+        ),
+        "stopped right",
+        "nothing came back",
+    ),
+    "a large file": (
+        hack(
+            "left = 'room for more'",
+            "try: open('large', 'wb').write(bytes(2**27))",
+            "except OSError as error: left = error.strerror",
+            body="return left",
+        ),
+        "wrong right",
+        "File too large",
     ),
     "writes outside": (
         when_called(
@@ -497,20 +581,12 @@ def graded(course, tmp_path_factory):
     os.environ["A_SECRET"] = "of the instructor"
     folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("graded") / "out"
     hand_in(folder, CLASS)
-    entries, write = [], grade.grade_report.write
-
-    def keep(out, submissions, found, **options):
-        entries.extend(found)
-        write(out, submissions, found, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grade.grade_report, "write", keep)
-        command = ["grade", str(folder), "--out", str(out), "--jobs", "2", "--timeout", "10"]
-        main([*command, "--memory", "500"])
+    entries = grade.grade(folder, out, jobs=2, timeout=10, memory=500)
     del os.environ["A_SECRET"]
     return out, {entry.submission.name: entry for entry in entries}
 
 
+@pytest.mark.slow
 @needs_isolation
 @pytest.mark.parametrize("name", CLASS)
 def test_what_a_student_did_earns_what_the_functions_return(graded, name):
@@ -523,7 +599,10 @@ def test_what_a_student_did_earns_what_the_functions_return(graded, name):
     for verdict, states in zip(entry.verdicts.values(), expected, strict=True):
         assert verdict.state in states.split("/"), said
     assert words in said
+    assert list(entry.verdicts) == ["98-1", "98-2"]
     row = table(out)[grade.grade_report.no_formula(name)]
+    if name in ("right", "wrong", "untouched", "added cells"):  # nothing that needs an eye
+        assert row["status"] == "graded"
     points = [2.0 * (expected[0] == "right"), 1.0 * (expected[1] == "right")]
     assert [float(row["98-1"]), float(row["98-2"]), float(row["total"])] == [*points, sum(points)]
     assert row["status"]
@@ -532,6 +611,7 @@ def test_what_a_student_did_earns_what_the_functions_return(graded, name):
 # --- reports
 
 
+@pytest.mark.slow
 @needs_isolation
 def test_tables_open_in_an_english_and_in_a_french_spreadsheet(graded):
     out, _ = graded
@@ -543,12 +623,16 @@ def test_tables_open_in_an_english_and_in_a_french_spreadsheet(graded):
     assert not [line for line in french.splitlines() if line.startswith((b"=", b"+", b"-", b"@"))]
 
 
+@pytest.mark.slow
 @needs_isolation
 def test_a_students_page_says_what_came_and_nothing_that_is_hidden(graded):
     out, entries = graded
     assert len(list((out / "report").iterdir())) == len(table(out))
     text = (out / "report" / "wrong.html").read_text(encoding="utf-8")
     assert "five: gave 25, expected 10" in text and "1 of 3 points" in text
+    assert "Input: 5.0" in text
+    by_heart = (out / "report" / "the public cases by heart.html").read_text(encoding="utf-8")
+    assert "other inputs" in by_heart and "Input" not in by_heart
     for name in entries:
         page = (out / "report" / f"{grade.grade_report.file_names([name])[name]}.html").read_text()
         assert "a number" not in page and "return x + x" not in page, "a hidden case, or a solution"
@@ -556,6 +640,7 @@ def test_a_students_page_says_what_came_and_nothing_that_is_hidden(graded):
     assert "<script" not in (out / "summary.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @needs_isolation
 def test_the_summary_counts_groups_and_names_what_a_person_must_see(graded):
     out, _ = graded
@@ -563,6 +648,10 @@ def test_the_summary_counts_groups_and_names_what_a_person_must_see(graded):
     for words in ("What needs a person", "stopped", "not followed"):
         assert words in text, words
     assert "gave 25, expected 10" in text
+    earned = [float(row["98-1"]) for row in table(out).values()]
+    for points in (2.0, 0.0):
+        count = f"<td>{points:g} of 2</td><td class=n>{earned.count(points)}</td>"
+        assert f'{count}<td><span class="bar"' in text
     assert grade.grade_report.NO_ISOLATION not in text
 
 
@@ -577,8 +666,16 @@ def short_class(folder, **students):
     return folder
 
 
+@pytest.mark.slow
 @needs_isolation
-def test_an_interrupted_run_goes_on_and_gives_the_same_table(course, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("interruption", "said"),
+    [(KeyboardInterrupt(), "Stopped"), (OSError(errno.ENOSPC, "No space left"), "No space left")],
+    ids=["by a person", "by a full disk"],
+)
+def test_an_interrupted_run_goes_on_and_gives_the_same_table(
+    course, tmp_path, monkeypatch, interruption, said
+):
     folder = short_class(tmp_path / "class", ana=work(), bo=work(WRONG), cy=hack("x = 1"))
     command = ["grade", str(folder), "--out", str(tmp_path / "out"), "--jobs", "1"]
     store, stored = grade._store, []
@@ -587,10 +684,10 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_table(course, tmp_path, m
         store(path, reply, content)
         stored.append(path)
         if len(stored) == 1:
-            raise KeyboardInterrupt
+            raise interruption
 
     monkeypatch.setattr(grade, "_store", interrupted)
-    with pytest.raises(SystemExit, match="Stopped"):
+    with pytest.raises(SystemExit, match=said):
         main(command)
     assert not (tmp_path / "out" / "grades.csv").exists()
     main([*command, "--resume"])
@@ -605,6 +702,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_table(course, tmp_path, m
     }
 
 
+@pytest.mark.slow
 def test_without_isolation_nothing_starts_unless_it_is_asked_for(course, tmp_path, monkeypatch):
     monkeypatch.setattr(grade_sandbox, "namespaces_work", lambda: False)
     folder = short_class(tmp_path / "class", ana=work(), bo=hack("import os; os._exit(0)"))
@@ -617,46 +715,62 @@ def test_without_isolation_nothing_starts_unless_it_is_asked_for(course, tmp_pat
         "ana": "3.0",
         "bo": "1.0",
     }
+    results = (tmp_path / "out" / grade.STATE / "results").iterdir()
+    replies = [json.loads(result.read_bytes().partition(b"\n")[0]) for result in results]
+    assert len(replies) == 3
+    assert max(reply["seconds"] for reply in replies) < grade.CELL_SECONDS, "waited for the dead"
     for page in (tmp_path / "out").rglob("*.html"):
         assert grade.grade_report.NO_ISOLATION in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @needs_isolation
-def test_a_scheduler_loses_nothing_when_a_worker_is_killed(course, tmp_path, monkeypatch):
-    pytest.importorskip("distributed")
+def test_a_scheduler_loses_nothing_when_a_worker_is_killed(
+    course, tmp_path, monkeypatch, scheduler
+):
     names = {f"student {number}": work(f"{RIGHT}  # {number}") for number in range(6)}
     folder = short_class(tmp_path / "class", **names)
-    file, started = tmp_path / "scheduler.json", []
-
-    def start(what, *options):
-        module = f"distributed.cli.dask_{what}"
-        command = [sys.executable, "-m", module, "--scheduler-file", str(file), *options]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        started.append(subprocess.Popen(command, env=environment, **quiet))
-
     store, stored = grade._store, []
 
     def killing(path, reply, content):
         store(path, reply, content)
         stored.append(path)
         if len(stored) == 2:
-            started[1].kill()
+            scheduler.workers[0].kill()
 
     monkeypatch.setattr(grade, "_store", killing)
-    try:
-        start("scheduler", "--port", "0", "--no-dashboard")
-        for _ in range(2):
-            start("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard")
-        while not file.exists():
-            time.sleep(0.1)
-        address = json.loads(file.read_text())["address"]
-        main(["grade", str(folder), "--out", str(tmp_path / "out"), "--scheduler", address])
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    assert [row["total"] for row in table(tmp_path / "out").values()] == ["3.0"] * 6
+    out = tmp_path / "out"
+    main(["grade", str(folder), "--out", str(out), "--scheduler", scheduler.address])
+    assert scheduler.workers[0].poll() and scheduler.workers[1].poll() is None
+    assert [row["total"] for row in table(out).values()] == ["3.0"] * 6
+
+
+@pytest.mark.slow
+@needs_isolation
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0,
+    reason="only for root is a student's code another user",
+)
+def test_an_environment_that_graded_code_cannot_read_is_named_first(course, tmp_path, monkeypatch):
+    environment, folder = tmp_path / "environment", short_class(tmp_path / "class", ana=work())
+    venv.create(environment, symlinks=True)
+    packages = next(environment.glob("lib/python*/site-packages"))
+    (packages / "all.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    (packages / "private").mkdir(mode=0o700)
+    monkeypatch.setattr(sys, "executable", str(environment / "bin" / "python"))
+    command = ["grade", str(folder), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    with pytest.raises(SystemExit, match=rf"{packages}/private cannot be read .* chmod"):
+        main(command)
+    environment.chmod(0o700)
+    with pytest.raises(SystemExit, match=rf"{environment} cannot be read .* chmod"):
+        main(command)
+    assert not list((tmp_path / "out" / ".grade" / "results").iterdir())
+
+
+def test_a_worker_that_does_not_see_the_copy_is_named(tmp_path):
+    settings = {"course": str(tmp_path / "elsewhere"), "threads": 1}
+    with pytest.raises(notebooks.UsageError, match=f"{platform.node()}.*elsewhere; set TMPDIR"):
+        grade.run_notebook({"notebook": "", "seconds": 1}, settings)
 
 
 def test_a_folder_with_other_files_is_left_alone(course, tmp_path):
@@ -695,15 +809,26 @@ def test_a_flat_folder_is_one_student_a_file_and_an_empty_folder_is_a_student_to
     assert "not followed" in found[2].remarks[0]
 
 
+def test_a_name_that_leads_out_gives_a_file_inside(tmp_path):
+    entries = [(f"{folder}/05.ipynb", as_bytes(work())) for folder in ("..", "a\\..\\b", "..ana")]
+    (tmp_path / "all.zip").write_bytes(packed(*entries))
+    found = grade_collect.collect(tmp_path / "all.zip")
+    assert [len([c for _, c in one.files if c]) for one in found].count(0) == 2, names(found)
+    files = grade.grade_report.file_names(["..", "../..", "/etc/x", *[one.name for one in found]])
+    assert all(re.fullmatch(r"[\w][\w \-.]*", file) for file in files.values()), files
+
+
 def test_people_who_worked_together_get_a_row_each(course, tmp_path):
     notebook = work()
     notebook.cells.append(new_markdown_cell("The question", id="open-question"))
     notebook.cells.append(new_markdown_cell("**Names:** Ana López, Bo Chen and Cy\n\nOur finding."))
+    editions.add_progress(notebook)
     one = grade_collect.collect(short_class(tmp_path, group=notebook))[0]
     reference = grade_collect.reference(notebooks.find(["98"])[0])
     answers = grade_collect.match(one, reference)
     assert one.people == ["Ana López", "Bo Chen", "Cy"]
-    assert one.opened == {"98": "Our finding."}  # without names
+    assert one.opened == {"98": "Our finding."}  # without names, and without the last cells
+    assert not any("of their own" in remark for remark in answers.remarks)
     entry = grade.Entry(one, reference, answers.sources, answers.remarks)
     entry.verdicts = {"98-1": grade.Verdict("right", 2, 2, "")}
     rows = grade.grade_report.tabulate([one], {"group": [entry]})

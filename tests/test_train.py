@@ -1,6 +1,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import sys
 
 import numpy as np
@@ -239,3 +240,36 @@ def test_a_network_trained_on_the_sample_is_not_shipped(loaded):
         run("tiny", "--ship")
     assert not checkpoints.PRETRAINED.exists()
     assert lines() == []
+
+
+@pytest.mark.slow
+def test_workers_train_and_one_that_is_killed_loses_nothing(tmp_path, monkeypatch, scheduler):
+    monkeypatch.setattr(models, "NETWORKS", {"tiny": TINY})
+    monkeypatch.setattr(chapters, "__path__", [])
+    monkeypatch.setattr(records, "FOLDER", tmp_path / "records")
+    monkeypatch.setenv("COURSE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("COURSE_PROFILE", "lite")
+    # here nothing is trained
+    monkeypatch.setattr(models, "train", lambda *_, **__: pytest.fail("it was trained here"))
+    replace, killed = os.replace, []
+
+    def killing(*paths):
+        replace(*paths)
+        if not killed:
+            killed.append(scheduler.workers[0].kill())
+
+    monkeypatch.setattr(os, "replace", killing)
+    run("--seeds", "0", "1", "2", "3", "--scheduler", scheduler.address)
+    assert killed and scheduler.workers[1].poll() is None
+    assert [line["seed"] for line in lines()] == [0, 1, 2, 3]
+    assert len({tuple(line["wrong"]) for line in lines()}) == 4
+    run("--seeds", "0", "1", "--scheduler", scheduler.address)  # all is on record
+    assert len(lines()) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "no address"])
+def test_a_scheduler_that_does_not_answer_is_named(address, loaded):
+    pytest.importorskip("distributed", reason='no Dask: pip install -e ".[scheduler]"')
+    with pytest.raises(notebooks.UsageError, match=f"no Dask scheduler answers at {address}"):
+        run("--seeds", "9", "--scheduler", address)

@@ -236,3 +236,15 @@ def _up(x, gradient_of_p, rate):
 @climb.mistake(ALONE, start=0.0)
 def _climbed(x, g, rate, sign=1, highest=1, of=np.asarray, fixed=None, start=1.0):
     return np.clip(start * x + sign * (fixed or rate) * of(g), 1 - highest, highest)
+
+
+# for a synthetic class: a piece of the notebook's solution, and what takes its place
+SLIPS = {
+    "05-1": [("-tf.math.log", "tf.math.log"), ("p[target] + 1e-10", "p[target] * 2 + p[0]")],
+    "05-2": [
+        (", keepdims=True", ", keepdims=True) * (2"),
+        ("x - learning_rate", "x + learning_rate"),
+    ],
+    "05-3": [("seen.mean()", "seen.sum()"), ("axis=1", "axis=0")],
+    "05-4": [("x - rate", "x + rate"), ("np.clip(x", "np.abs(x")],
+}

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from helpers import records
-from helpers.course import notebooks, run
+from helpers.course import notebooks, run, tasks
 
 FEWEST_SEEDS = 3  # `smoke_test` leaves the session's own seed out, and two others have a spread
 
@@ -20,6 +20,7 @@ def add_parser(commands):
     parser.add_argument(
         "--seeds", type=int, default=8, help=f"{FEWEST_SEEDS} or more, from seed 0 on; default: 8"
     )
+    tasks.add_option(parser)
     parser.set_defaults(main=main)
 
 
@@ -35,18 +36,24 @@ def main(arguments):
     for profile in profiles:  # before hours of work, not after
         run.settle({path: notebooks.read(path) for path in paths}, profile, strict=True)
     failures = []
-    for profile, seed, path in itertools.product(profiles, range(arguments.seeds), paths):
-        outcome, values, failure = measure(path, profile, seed)
-        line = {"profile": profile, "seed": seed, "values": values}
-        try:
-            if values and not failure:
-                records.append(records.chapter_file(path.name[:2]), line)
-        except OSError as error:  # a full or read-only disk
-            failure = f"not recorded: {error.strerror or error}"
-        state = failure or f"{len(values)} numbers"
-        print(f"{path.stem}, {profile}, seed {seed}: {outcome.seconds:.0f} s, {state}", flush=True)
-        if failure:
-            failures.append(f"FAILED {path.stem}, {profile}, seed {seed}, {failure}")
+    calls = [
+        (path, profile, seed)
+        for profile, seed, path in itertools.product(profiles, range(arguments.seeds), paths)
+    ]
+    with tasks.executor(arguments.scheduler) as executor:
+        results = executor.map(measure, *zip(*calls, strict=True))
+        for (path, profile, seed), (outcome, values, failure) in zip(calls, results, strict=True):
+            line = {"profile": profile, "seed": seed, "values": values}
+            try:
+                if values and not failure:
+                    records.append(records.chapter_file(path.name[:2]), line)
+            except OSError as error:  # a full or read-only disk
+                failure = f"not recorded: {error.strerror or error}"
+            state = failure or f"{len(values)} numbers"
+            done = f"{path.stem}, {profile}, seed {seed}"
+            print(f"{done}: {outcome.seconds:.0f} s, {state}", flush=True)
+            if failure:
+                failures.append(f"FAILED {done}, {failure}")
     if failures:
         raise SystemExit("\n".join([*failures, "What these runs measured is not recorded."]))
 

@@ -9,16 +9,13 @@ Libraries that a user could pick instead of `invert` take part if they are insta
 
 from __future__ import annotations
 
-import copy
-import os
-import tempfile
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 
 from helpers import data
+from helpers.course import bench_grading
 
 REPEATS = 5
 IMAGES = 100
@@ -49,7 +46,7 @@ def add_parser(commands):
 def main(arguments):
     """Print the lines of each measure that was asked for."""
     if arguments.what == "grading":
-        for line in grading(arguments.students, arguments.jobs):
+        for line in bench_grading.grading(arguments.students, arguments.jobs):
             print(line, flush=True)
         return
     print(f"This takes about {'one minute' if arguments.what else 'three minutes'} …", flush=True)
@@ -354,119 +351,3 @@ def matrix_flops(side=1536):
 
     a = tf.random.uniform((side, side))
     return 2 * side**3 / alternate({"product": lambda: tf.matmul(a, a).numpy()})["product"]
-
-
-# Ways to be wrong in 05: a piece of the notebook's solution, and what takes its place.
-SLIPS = {
-    "05-1": [("-tf.math.log", "tf.math.log"), ("p[target] + 1e-10", "p[target] * 2 + p[0]")],
-    "05-2": [
-        (", keepdims=True", ", keepdims=True) * (2"),
-        ("x - learning_rate", "x + learning_rate"),
-    ],
-    "05-3": [("seen.mean()", "seen.sum()"), ("axis=1", "axis=0")],
-    "05-4": [("x - rate", "x + rate"), ("np.clip(x", "np.abs(x")],
-}
-# What 10 % of the class does to one answer: a line before it, or its first one.
-HOSTILE = {
-    "loop": "while True: pass",
-    "end": "import os; os._exit(0)",
-    "forks": "import os\nwhile True: os.fork()",
-    "memory": "import numpy; hoard = [numpy.ones(10**8) for _ in range(40)]",
-    "patch": "import helpers.exercises as e; e.grade_answer = lambda *a: e.Grade('right', '✓', 2)",
-    "print": "for _ in range(300_000): print('✓ right')",
-    "numpy": "import numpy; numpy.clip = numpy.sqrt = None",
-    "network": "import socket; socket.create_connection(('192.0.2.1', 80), 2)",
-}
-
-
-def synthetic_class(folder, students, seed=0):
-    """Write submissions for notebook 05: right, wrong and missing answers, 10 % of them hostile.
-
-    Parameters
-    ----------
-    folder : Path
-    students : int
-    seed : int
-
-    Returns
-    -------
-    dict of str to dict of str to {"right", "wrong", "not answered", "hostile"}
-        What each answer of each student deserves.
-    """
-    from helpers.course import editions, notebooks
-
-    (path,) = notebooks.find(["05"])
-    reference = notebooks.read(path)
-    released = editions.students_copy(reference, path.name)
-    solutions = {
-        editions.ANSWER.match(cell.source)[1]: cell.source
-        for cell in notebooks.code_cells(reference)
-        if editions.is_answer(cell)
-    }
-    rng, deserved = np.random.default_rng(seed), {}
-    for number in range(students):
-        student = f"student {number:03}"
-        hostile = rng.choice(list(solutions)) if number % 10 == 9 else None
-        deserved[student] = {}
-        notebook = copy.deepcopy(released)
-        for cell in notebooks.code_cells(notebook):
-            if not editions.is_answer(cell):
-                continue
-            name = editions.ANSWER.match(cell.source)[1]
-            kind = rng.choice(["right", "wrong", "not answered"], p=[0.55, 0.3, 0.15])
-            source = solutions[name]
-            if name == hostile:
-                kind, way = "hostile", list(HOSTILE)[number // 10 % len(HOSTILE)]
-                slip = SLIPS[name][0]
-                first, rest = source.replace(*slip).split("\n", 1)
-                source = f"{first}\n{HOSTILE[way]}\n{rest}"
-            elif kind == "wrong":
-                slip = SLIPS[name][rng.integers(len(SLIPS[name]))]
-                assert slip[0] in source, f"{name}: the solution has changed, renew SLIPS"
-                source = source.replace(*slip)
-            if kind != "not answered":
-                # a line of one's own: no two answers are the same to the grader
-                cell.source = f"{source}\n# {student}"
-            deserved[student][name] = kind
-        notebooks.write(notebook, folder / student / path.name)
-    return deserved
-
-
-def grading(students, jobs):
-    """Lines on a class of notebook 05: what its answers deserve and get, and how fast."""
-    from helpers.course import grade
-    from helpers.course.__main__ import main as command
-
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        deserved = synthetic_class(folder / "class", students)
-        yield f"{students} submissions of 05, {jobs} at once …"
-        found, write = {}, grade.grade_report.write
-
-        def keep(out, submissions, entries, **options):
-            found.update({e.submission.name: e.verdicts for e in entries})
-            write(out, submissions, entries, **options)
-
-        grade.grade_report.write = keep
-        began, cpu = time.perf_counter(), os.times()
-        try:
-            options = ["--out", str(folder / "out"), "--jobs", str(jobs)]
-            command(["grade", str(folder / "class"), *options])
-        finally:
-            grade.grade_report.write = write
-        seconds, after = time.perf_counter() - began, os.times()
-    wrong = [
-        f"{student}, {name}: {kind}, and graded as {found[student][name].state}"
-        for student, kinds in deserved.items()
-        for name, kind in kinds.items()
-        if (
-            found[student][name].state != kind if kind != "hostile" else found[student][name].points
-        )
-    ]
-    kinds = [kind for kinds in deserved.values() for kind in kinds.values()]
-    yield from wrong
-    yield f"{len(kinds) - len(wrong)} of {len(kinds)} answers graded as they deserve"
-    yield f"{kinds.count('hostile')} hostile ones among them"
-    busy = sum(after[:4]) - sum(cpu[:4])
-    yield f"{seconds:.0f} s, {seconds / students:.2f} s a submission"
-    yield f"{busy:.0f} s of processor time in all, {busy / students:.2f} s a submission"

@@ -16,6 +16,7 @@ PROGRESS_TEXT = """## My progress
 
 Run this cell whenever you like. It counts the last check of each exercise since you started the \
 kernel; the open question has no points here."""
+PROGRESS_IDS = ("my-progress", "my-progress-table")
 PROGRESS_CODE = "from helpers.exercises import progress\n\nprogress()"
 # what a notebook says that was opened without the course, and what it does instead on Colab
 ALONE = re.compile(r"    raise ModuleNotFoundError\(.* from None\n")
@@ -68,10 +69,10 @@ def add_progress(notebook):
 
     if not any(is_answer(cell) for cell in notebook.cells):
         return
-    tags = {"tags": ["must"]}
+    tags, (first, second) = {"tags": ["must"]}, PROGRESS_IDS
     notebook.cells += [
-        new_markdown_cell(PROGRESS_TEXT, id="my-progress", metadata=tags),
-        new_code_cell(PROGRESS_CODE, id="my-progress-table", metadata=tags),
+        new_markdown_cell(PROGRESS_TEXT, id=first, metadata=tags),
+        new_code_cell(PROGRESS_CODE, id=second, metadata=tags),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import concurrent.futures
 import contextlib
 import hashlib
@@ -10,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -21,6 +23,7 @@ import time
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 from helpers import session
 from helpers.course import (
@@ -28,10 +31,11 @@ from helpers.course import (
     grade_collect,
     grade_report,
     grade_sandbox,
-    notebooks,
     release,
+    tasks,
 )
 from helpers.course.grade_collect import Reference, Submission
+from helpers.course.notebooks import UsageError, code_cells, find
 
 CELL_SECONDS = 60  # a student's function has ten seconds in `check` already
 MEMORY = 2000  # MB beyond those of Python with TensorFlow
@@ -41,10 +45,16 @@ CANNOT_ISOLATE = (
     "students' code cannot be isolated on this computer: it could read your files and use the "
     "network, and its limits on memory and processes are weaker"
 )
+HERE = "students' code cannot be run on {}"
+ADVICE = (
+    "If you are root it runs as nobody, who must be able to read all of Python: "
+    "chmod -R a+rX FOLDER, or grade as another user"
+)
 NOT_MADE_HERE = "{} holds files that this command did not write"
 STATE = ".grade"  # the secret seed and the results so far, for --resume
 
 _warm = threading.local()
+_stopping = threading.Event()
 
 
 def add_parser(commands):
@@ -90,7 +100,7 @@ def add_parser(commands):
         action="store_true",
         help="go on where the system cannot close students' code in",
     )
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, to use many computers")
+    tasks.add_option(parser)
     parser.set_defaults(main=main)
 
 
@@ -102,47 +112,98 @@ def _positive(text):
 
 def main(arguments):
     """Run the command."""
-    out = arguments.out.expanduser().resolve()
-    if arguments.collect:
-        grade_report.collect_open(out)
-        return
+    options = {key: value for key, value in vars(arguments).items() if key != "main"}
+    options["out"] = arguments.out.expanduser().resolve()
+    if options.pop("collect"):
+        grade_report.collect_open(options["out"])
+    else:
+        grade(**options)
+
+
+def grade(
+    submissions,
+    out,
+    *,
+    notebooks=None,
+    jobs=1,
+    timeout=CELL_SECONDS,
+    memory=MEMORY,
+    resume=False,
+    only=None,
+    partial=False,
+    worksheet=None,
+    without_isolation=False,
+    scheduler=None,
+):
+    """Grade submissions and write all reports; the parameters are the options of the command.
+
+    Returns
+    -------
+    list of Entry
+        What became of each student's answers to each notebook.
+
+    Raises
+    ------
+    UsageError
+        If this computer cannot isolate, the folder holds other files, or there is nothing to grade.
+    """
+    isolated = _isolates(without_isolation)
+    began = time.monotonic()
+    found = grade_collect.collect(submissions)
+    if only and not (found := [one for one in found if only in one.name]):
+        raise UsageError(f"no student's name contains {only!r}")
+    paths = find(notebooks or (), everything=True)
+    references = [ref for ref in map(grade_collect.reference, paths) if ref.exercises]
+    entries = _entries(found, references, keep_all=bool(notebooks))
+    references = list({entry.reference.path: entry.reference for entry in entries}.values())
+    state = _open_state(out, resume)
+    seed = int((state / "seed").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory(prefix="course-grade-", ignore_cleanup_errors=True) as work:
+        settings = {
+            **_prepare(Path(work), references, isolated),
+            "cell_seconds": timeout,
+            "memory": memory * 10**6,
+            "threads": max(1, (os.cpu_count() or 1) // jobs),
+        }
+        _stopping.clear()
+        try:
+            with tasks.executor(scheduler, jobs) as executor:
+                rehearsal = _rehearse(references, settings, seed, executor)
+                _run_all(entries, settings, seed, state / "results", executor)
+        finally:
+            _stopping.set()
+            for sandbox in list(_Sandbox.running):
+                sandbox.end()
+    replies = _compare(entries, settings, seed, state / "results")
+    grade_report.write(
+        out, found, entries, isolated=isolated, partial=partial, worksheet=worksheet, seed=seed
+    )
+    verdicts = [verdict for entry in entries for verdict in entry.verdicts.values()]
+    right = sum(verdict.state == "right" for verdict in verdicts)
+    print(f"{len(found)} students, {len(verdicts)} answers, {right} right: {out}")
+    seconds, busy = (sum(reply.get(key, 0.0) for reply in replies) for key in ("seconds", "busy"))
+    where = "by the scheduler's workers" if scheduler else f"{jobs} at once"
+    print(
+        f"{time.monotonic() - began:.0f} s: {rehearsal:.0f} for the rehearsal; {len(replies)} "
+        f"notebooks run, {seconds / max(1, len(replies)):.1f} s each ({busy:.0f} s of processor "
+        f"time in all), {where}"
+    )
+    return entries
+
+
+def _isolates(without_isolation):
+    """Whether students' code will be closed in; to go on if it is not, somebody must have said."""
     if not hasattr(os, "fork"):  # Windows: a warm process cannot be copied
-        raise notebooks.UsageError("grade needs Linux, macOS, or WSL on Windows")
-    isolated = not arguments.without_isolation and grade_sandbox.namespaces_work()
-    if not isolated and not arguments.without_isolation:
-        raise notebooks.UsageError(
+        raise UsageError("grade needs Linux, macOS, or WSL on Windows")
+    isolated = not without_isolation and grade_sandbox.namespaces_work()
+    if not isolated and not without_isolation:
+        raise UsageError(
             f"{CANNOT_ISOLATE}. Grade on Linux with user namespaces, or, if you trust the "
             "students, call it again with --without-isolation"
         )
     if not isolated:
         print(f"! No isolation: {CANNOT_ISOLATE}.", flush=True)
-    began = time.monotonic()
-    submissions = grade_collect.collect(arguments.submissions)
-    if arguments.only:
-        submissions = [one for one in submissions if arguments.only in one.name]
-        if not submissions:
-            raise notebooks.UsageError(f"no student's name contains {arguments.only!r}")
-    paths = notebooks.find(arguments.notebooks or (), everything=True)
-    references = [ref for ref in map(grade_collect.reference, paths) if ref.exercises]
-    entries = _entries(submissions, references, keep_all=bool(arguments.notebooks))
-    state = _open_state(out, arguments.resume)
-    with tempfile.TemporaryDirectory(prefix="course-grade-", ignore_cleanup_errors=True) as work:
-        os.chmod(work, 0o755)  # it holds the students' copy; who runs it may be nobody
-        settings = _prepare(Path(work), entries, arguments, isolated, state)
-        with _executor(arguments, settings) as executor:
-            _rehearse(entries, settings, executor)
-            _run_all(entries, settings, executor)
-        _compare(entries, settings)
-    grade_report.write(
-        out,
-        submissions,
-        entries,
-        isolated=isolated,
-        partial=arguments.partial,
-        worksheet=arguments.worksheet,
-        seed=settings["seed"],
-    )
-    _say(submissions, entries, settings, time.monotonic() - began, out)
+    return isolated
 
 
 # --- what is to be graded
@@ -156,8 +217,8 @@ class Verdict:
     ----------
     state : {"right", "wrong", "not answered", "missing", "stopped"}
     points, most, share : float
-    message : str
-        For the student.
+    message, given : str
+        For the student; the second one is the input of the public case that went wrong.
     note : str
         For the instructor only.
     """
@@ -168,6 +229,7 @@ class Verdict:
     message: str
     share: float = 0.0
     note: str = ""
+    given: str = ""
 
 
 @dataclass
@@ -191,7 +253,7 @@ def _entries(submissions, references, keep_all):
             if answers.sources:
                 wanted.add(reference.path)
     if not wanted and not keep_all:
-        raise notebooks.UsageError(
+        raise UsageError(
             "no answer cell of the course was found in any submission; name the notebooks with "
             "--notebooks, if everybody is to get 0 points"
         )
@@ -202,7 +264,7 @@ def _open_state(out, resume):
     """Return the folder with the secret seed and the results so far: old ones only to go on."""
     state = out / STATE
     if out.exists() and any(out.iterdir()) and not state.is_dir():
-        raise notebooks.UsageError(NOT_MADE_HERE.format(out))
+        raise UsageError(NOT_MADE_HERE.format(out))
     if not resume:
         shutil.rmtree(state, ignore_errors=True)
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -214,78 +276,41 @@ def _open_state(out, resume):
     return state
 
 
-def _prepare(work, entries, arguments, isolated, state):
+def _prepare(work, references, isolated):
     """Make the students' copy in which all runs, and return what every run needs to know."""
-    paths = list(dict.fromkeys(entry.reference.path for entry in entries))
-    course = work / "course"
-    release.release(course, paths)
-    (work / "root").mkdir()
-    models = work / "models"
+    course, root, models = work / "course", work / "root", work / "models"
+    release.release(course, [reference.path for reference in references])
+    root.mkdir()
     models.mkdir()
     if (own := session.models_folder() / "lite").is_dir():  # what set-up cells need not train
         shutil.copytree(own, models / "lite")
-    if isolated and os.getuid() == 0:  # who runs the rehearsal is nobody
-        for folder in (models, *models.glob("*/")):
-            os.chmod(folder, 0o777)
-    for path in paths:
-        importlib.import_module(f"helpers.chapters.chapter_{path.name[:2]}")
+    if isolated and os.getuid() == 0:  # who runs it is nobody, and the rehearsal keeps networks
+        for path in (work, *work.rglob("*")):
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+        for path in (models, *models.glob("*/")):
+            path.chmod(0o777)
+    for reference in references:
+        importlib.import_module(f"helpers.chapters.chapter_{reference.number}")
     return {
         "course": str(course),
-        "root": str(work / "root"),
+        "root": str(root),
         "models": str(models),
         "isolated": isolated,
-        "modules": _modules({entry.reference.path: entry.reference for entry in entries}.values()),
-        "cell_seconds": arguments.timeout,
-        "memory": arguments.memory * 10**6,
-        "state": state,
-        "seed": int((state / "seed").read_text(encoding="utf-8")),
-        "threads": max(1, (os.cpu_count() or 1) // arguments.jobs),
-        "scheduler": arguments.scheduler,
-        "jobs": arguments.jobs,
-        "seconds": {},
-        "busy": {},
+        "imports": _imports(references),
     }
 
 
-def _modules(references):
-    """Name what the set-up cells import: the warm process imports it once for all."""
-    import ast
-
-    names = []
+def _imports(references):
+    """Return what the set-up cells import, a statement each: the warm process does it for all."""
+    statements = []
     for reference in references:
-        first = notebooks.code_cells(reference.notebook)[0].source
-        with contextlib.suppress(SyntaxError):
-            for node in ast.walk(ast.parse(first)):
-                if isinstance(node, ast.Import):
-                    names += [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom) and node.module:
-                    names += [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
-    return list(dict.fromkeys(name for name in names if name != "*"))
+        tree = ast.parse(code_cells(reference.notebook)[0].source)
+        nodes = filter(lambda node: isinstance(node, ast.Import | ast.ImportFrom), ast.walk(tree))
+        statements += map(ast.unparse, nodes)
+    return list(dict.fromkeys(statements))
 
 
 # --- running
-
-
-@contextlib.contextmanager
-def _executor(arguments, settings):
-    """Local processes, one for each thread of this pool; or the computers of a scheduler."""
-    if arguments.scheduler:
-        try:
-            from distributed import Client
-        except ModuleNotFoundError:
-            raise notebooks.UsageError(
-                "--scheduler needs Dask: python -m pip install distributed"
-            ) from None
-        with Client(arguments.scheduler, timeout=10) as client, client.get_executor() as executor:
-            yield executor
-        return
-    executor = concurrent.futures.ThreadPoolExecutor(arguments.jobs)
-    try:
-        yield executor
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-        for sandbox in list(_Sandbox.running):
-            sandbox.end()
 
 
 class _Sandbox:
@@ -306,12 +331,12 @@ class _Sandbox:
         }
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
             environment[variable] = str(settings["threads"])
-        if os.name == "nt":
-            environment["SYSTEMROOT"] = os.environ["SYSTEMROOT"]
-        names = ("course", "root", "models", "isolated", "modules")
-        told = json.dumps({name: settings[name] for name in names})
+        self.course = settings["course"]
+        if not Path(self.course).is_dir():  # a worker of a scheduler
+            why = f"it does not see {self.course}; set TMPDIR to a folder that all workers share"
+            raise UsageError(f"{HERE.format(platform.node())}: {why}")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "helpers.course.grade_sandbox", told],
+            [sys.executable, "-m", "helpers.course.grade_sandbox", json.dumps(settings)],
             env=environment,
             cwd=settings["course"],
             stdin=subprocess.PIPE,
@@ -321,7 +346,12 @@ class _Sandbox:
             start_new_session=True,  # Ctrl-C is for the one who grades
         )
         self.running.add(self)
-        self._answer()
+        if _stopping.is_set():  # since this one was begun
+            self.end()
+            raise OSError("no more is graded")
+        if why := self._answer()["why"]:
+            self.end()
+            raise UsageError(f"{HERE.format(platform.node())}: {why}. {ADVICE}")
 
     def run(self, job):
         self.process.stdin.write(json.dumps(job) + "\n")
@@ -361,84 +391,79 @@ def run_notebook(task, settings):
     with tempfile.TemporaryDirectory(prefix="course-grade-") as folder:
         notebook, result = Path(folder, "notebook"), Path(folder, "result")
         notebook.write_text(task["notebook"], encoding="utf-8")
-        job = {
-            "notebook": str(notebook),
-            "result": str(result),
-            "seconds": task["seconds"],
-            "cell_seconds": task.get("cell_seconds", settings["cell_seconds"]),
-            "memory": settings["memory"],
-            "models_writable": task.get("models_writable", False),
-        }
-        for attempt in (1, 2):
+        job = {**task, "notebook": str(notebook), "result": str(result)}
+        reply = {"ended": "with the process that ran it"}
+        for _ in range(2):
             try:
-                if getattr(_warm, "key", None) != settings["course"]:
-                    _warm.sandbox, _warm.key = _Sandbox(settings), settings["course"]
-                reply = _warm.sandbox.run(job)
+                reply = _warm_process(settings).run(job)
                 break
-            except OSError:  # the warm process was killed: once more in a new one
-                _warm.key = None
-                if attempt == 2:
-                    return {"ended": "not started", "seconds": 0.0}, b"{}\n"
+            except OSError:  # it was killed: once more in a new one
+                if _stopping.is_set():
+                    break
         return reply, result.read_bytes() if result.exists() else b"{}\n"
 
 
-def _task(reference, sources, settings):
+def _warm_process(settings):
+    """Return the process of this thread, or a new one; on a worker it may be of another class."""
+    sandbox = getattr(_warm, "sandbox", None)
+    if sandbox not in _Sandbox.running or sandbox.course != settings["course"]:
+        if sandbox:
+            sandbox.end()
+        _warm.sandbox = _Sandbox(settings)
+    return _warm.sandbox
+
+
+def _task(reference, sources, settings, seed):
+    """Return a name for what is to be run, and the task for `run_notebook`."""
     import nbformat
 
-    merged = grade_collect.merge(reference, sources, settings["seed"])
-    cells = max(1, len(sources))
-    text = nbformat.writes(merged)
-    seconds = settings["cell_seconds"] * (cells + 1) + SLACK
-    digest = hashlib.sha256(
-        json.dumps([text, settings["cell_seconds"], settings["memory"]]).encode()
-    ).hexdigest()[:24]
+    text = nbformat.writes(grade_collect.merge(reference, sources, seed))
+    limits = settings["cell_seconds"], settings["memory"]
+    digest = hashlib.sha256(json.dumps([text, *limits]).encode()).hexdigest()[:24]
+    seconds = settings["cell_seconds"] * (max(1, len(sources)) + 1) + SLACK
     return digest, {"notebook": text, "seconds": seconds}
 
 
-def _plain(settings):
-    """Take what a run needs, as data that can be sent to another computer."""
-    names = ("course", "root", "models", "isolated", "modules", "cell_seconds", "memory", "threads")
-    return {name: settings[name] for name in names}
+def _rehearse(references, settings, seed, executor):
+    """Grade the course's own solutions: this trains what set-up cells load, and tests the way.
 
-
-def _rehearse(entries, settings, executor):
-    """Grade the course's own solutions: this trains what set-up cells load, and tests the way."""
-    for reference in {entry.reference.path: entry.reference for entry in entries}.values():
-        sources = {
-            editions.ANSWER.match(cell.source)[1]: cell.source
-            for cell in notebooks.code_cells(reference.notebook)
-            if editions.is_answer(cell)
-        }
-        _, task = _task(reference, sources, settings)
+    Returns
+    -------
+    float
+        The seconds that it took.
+    """
+    print("First the course's own solutions are graded …", flush=True)
+    began = time.monotonic()
+    for reference in references:
+        sources = {name: cell.source for name, cell in _answers(reference)}
+        _, task = _task(reference, sources, settings, seed)
         task |= {"models_writable": True, "seconds": 3600, "cell_seconds": 1800}
-        began = time.monotonic()
-        reply, content = executor.submit(run_notebook, task, _plain(settings)).result()
-        settings["seconds"]["rehearsal"] = time.monotonic() - began
+        reply, content = executor.submit(run_notebook, task, settings).result()
         files = read_result(content)
         for name, source in sources.items():
-            verdict = judge(name, source, files, reply, settings)
+            verdict = judge(name, source, files, reply, settings["cell_seconds"], seed)
             if verdict.state != "right":
-                raise SystemExit(
-                    f"Stopped: the course's own solution of {name} is not right here, so nothing "
-                    f"is graded. {verdict.message} (ended: {reply['ended']}) "
+                raise UsageError(
+                    f"the course's own solution of {name} is not right here, so nothing is "
+                    f"graded. {verdict.message} (ended: {reply['ended']}) "
                     f"{files.get('error.txt', b'').decode(errors='replace')}".strip()
                 )
+    return time.monotonic() - began
 
 
-def _run_all(entries, settings, executor):
+def _run_all(entries, settings, seed, results, executor):
     """Run what is to be run, each notebook once however many students handed it in."""
     from tqdm import tqdm
 
-    results = settings["state"] / "results"
-    waiting, tasks = {}, {}
+    waiting, started = {}, set()
 
     def start(entry, names):
         sources = {name: entry.sources[name] for name in names}
-        digest, task = _task(entry.reference, sources, settings)
+        digest, task = _task(entry.reference, sources, settings, seed)
         entry.runs.append((digest, tuple(names)))
-        if digest not in tasks and not (results / digest).exists():
-            tasks[digest] = task
-            waiting[executor.submit(run_notebook, task, _plain(settings))] = digest
+        if digest not in started and not (results / digest).exists():
+            started.add(digest)
+            waiting[executor.submit(run_notebook, task, settings)] = digest
             bar.total = (bar.total or 0) + 1
             bar.refresh()
 
@@ -488,13 +513,16 @@ def _stored(path):
     return json.loads(first), read_result(content)
 
 
+def _answers(reference):
+    """Return pairs of an exercise and its answer cell, in the order of the notebook."""
+    cells = filter(editions.is_answer, code_cells(reference.notebook))
+    return [(editions.ANSWER.match(cell.source)[1], cell) for cell in cells]
+
+
 def _stubs(reference):
     return {
-        editions.ANSWER.match(cell.source)[1]: grade_collect.squeezed(
-            editions.stub(cell, reference.path.name)
-        )
-        for cell in notebooks.code_cells(reference.notebook)
-        if editions.is_answer(cell)
+        name: grade_collect.squeezed(editions.stub(cell, reference.path.name))
+        for name, cell in _answers(reference)
     }
 
 
@@ -548,7 +576,7 @@ def read_responses(content):
     return responses if sound else None
 
 
-def judge(name, source, files, reply, settings):
+def judge(name, source, files, reply, cell_seconds, seed):
     """Say what an answer earns, from what it gave on the public and on the hidden cases.
 
     Parameters
@@ -558,8 +586,8 @@ def judge(name, source, files, reply, settings):
         What came out of the run.
     reply : dict
         How it ended.
-    settings : dict
-        With the secret ``seed``.
+    cell_seconds, seed : int
+        Its limit, and what its hidden cases were drawn from.
 
     Returns
     -------
@@ -567,7 +595,7 @@ def judge(name, source, files, reply, settings):
     """
     from helpers import exercises
 
-    most = exercises._EXERCISES[name].points
+    most = exercises.find(name).points
     responses = read_responses(files[f"{name}.npz"]) if f"{name}.npz" in files else None
     failure = _failure(files.get("junit.xml", b""), name)
     if responses is None:
@@ -579,7 +607,7 @@ def judge(name, source, files, reply, settings):
         }.get(reply["ended"], "Python ended while it ran")
         return Verdict("stopped", 0, most, f"✗ {name}: nothing came back: {why}.", note=failure)
     if not responses["public"] and failure.startswith("KeyboardInterrupt"):
-        took = f"it took longer than {settings['cell_seconds']} seconds"
+        took = f"it took longer than {cell_seconds} seconds"
         return Verdict("stopped", 0, most, f"✗ {name}: the answer cell was stopped: {took}.")
     if not responses["public"]:
         said = f"\n  The answer cell: {failure}" if failure else ""
@@ -587,7 +615,7 @@ def judge(name, source, files, reply, settings):
         return Verdict("wrong" if failure else "missing", 0, most, message)
     try:
         public = exercises.grade_responses(name, responses["public"], None, source)
-        hidden = exercises.grade_responses(name, responses["hidden"], settings["seed"], source)
+        hidden = exercises.grade_responses(name, responses["hidden"], seed, source)
     except Exception as error:  # a form of data that the comparison did not expect
         note = f"the comparison failed: {error!r}"
         return Verdict("wrong", 0, most, f"✗ {name}: no result that can be compared.", note=note)
@@ -601,39 +629,36 @@ def judge(name, source, files, reply, settings):
         message = f"✗ {name}: the public checks passed, but other inputs show that it is not right."
         message = f"{message}\n{advice}".strip()
         return Verdict("wrong", 0, most, message, share, note=hidden.message)
-    return Verdict("wrong", 0, most, public.message, share)
+    return Verdict("wrong", 0, most, public.message, share, given=public.given)
 
 
 def _failure(junit, name):
-    """Return the last line that pytest --nbval noted on the answer cell of an exercise, or ''."""
-    import xml.etree.ElementTree as tree
-
-    if not junit or b"<!" in junit:
+    """Return the last line that pytest --nbval noted on the answer cell of an exercise, or ""."""
+    if b"<!" in junit:  # no entities
         return ""
-    with contextlib.suppress(tree.ParseError, RecursionError, ValueError):
-        for case in tree.fromstring(junit).iter("testcase"):
-            for failure in case.iter("failure"):
-                text = failure.text or failure.get("message") or ""
-                if f"# ANSWER {name}" in text:
-                    lines = [
-                        re.sub(r"\x1b\[[\d;]*m|#x1B\[[\d;]*m", "", line)
-                        for line in text.splitlines()
-                    ]
-                    lines = [line.strip() for line in lines if line.strip()]
-                    return lines[-1][:200] if lines else ""
+    with contextlib.suppress(ElementTree.ParseError, RecursionError, ValueError):
+        for failure in ElementTree.fromstring(junit).iter("failure"):
+            text = re.sub(r"(\x1b|#x1B)\[[\d;]*m", "", failure.text or "").strip()
+            if f"# ANSWER {name}" in text:
+                return text.splitlines()[-1].strip()[:200]
     return ""
 
 
-def _compare(entries, settings):
-    """Fill in the verdicts: the right answers are computed once, in this process."""
+def _compare(entries, settings, seed, results):
+    """Fill in the verdicts, in this process, where the right answers are computed once.
+
+    Returns
+    -------
+    list of dict
+        How the runs ended, and how long they took.
+    """
     from helpers import exercises
 
-    results = settings["state"] / "results"
     stored, judged = {}, {}
     for entry in entries:
         stubs = _stubs(entry.reference)
         for name in entry.reference.exercises:
-            most = exercises._EXERCISES[name].points
+            most = exercises.find(name).points
             if name not in entry.sources:
                 entry.verdicts[name] = Verdict("missing", 0, most, f"{name}: no answer cell.")
             elif grade_collect.squeezed(entry.sources[name]) == stubs[name]:
@@ -644,23 +669,11 @@ def _compare(entries, settings):
             if digest not in stored:
                 stored[digest] = _stored(results / digest)
             reply, files = stored[digest]
-            settings["seconds"][digest] = reply.get("seconds", 0.0)
-            settings["busy"][digest] = reply.get("busy", 0.0)
             for name in names:
                 key = digest, name
                 if key not in judged:
-                    judged[key] = judge(name, entry.sources[name], files, reply, settings)
+                    source, limit = entry.sources[name], settings["cell_seconds"]
+                    judged[key] = judge(name, source, files, reply, limit, seed)
                 entry.verdicts[name] = judged[key]
-
-
-def _say(submissions, entries, settings, seconds, out):
-    verdicts = [verdict for entry in entries for verdict in entry.verdicts.values()]
-    right = sum(verdict.state == "right" for verdict in verdicts)
-    print(f"{len(submissions)} students, {len(verdicts)} answers, {right} right: {out}")
-    runs = [value for key, value in settings["seconds"].items() if key != "rehearsal"]
-    rehearsal = settings["seconds"].get("rehearsal", 0.0)
-    print(
-        f"{seconds:.0f} s: {rehearsal:.0f} for the rehearsal; {len(runs)} notebooks run, "
-        f"{sum(runs) / max(1, len(runs)):.1f} s each ({sum(settings['busy'].values()):.0f} s of "
-        f"processor time in all), {settings['jobs']} at once"
-    )
+        entry.verdicts = {name: entry.verdicts[name] for name in entry.reference.exercises}
+    return [reply for reply, _ in stored.values()]

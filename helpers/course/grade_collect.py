@@ -33,6 +33,7 @@ PEOPLE = re.compile(
 )
 # a comment by which a cell tells nbval to skip it
 ORDERS = re.compile(r"^(\s*#+\s*)(?:NBVAL|PYTEST_VALIDATE)", re.MULTILINE)
+OWN_CELLS = "cells of their own, ignored: "  # it needs nobody's eye
 OPEN_QUESTION = "open-question"  # the id of its cell
 SKIPPED = {"__MACOSX", ".ipynb_checkpoints"}
 
@@ -353,7 +354,9 @@ def match(submission, reference):
     # an id names an exercise only if the notebook is this one
     by_id = {number: name for name, (number, _) in names.items() if number}
     known = {cell.get("id", "") for cell in reference.notebook.cells}
+    known |= {OPEN_QUESTION, *editions.PROGRESS_IDS}
     texts = {squeezed(cell.source) for cell in reference.notebook.cells}
+    texts |= {squeezed(editions.PROGRESS_TEXT), squeezed(editions.PROGRESS_CODE)}
     sources, remarks, added = {}, [], 0
     for file, content in submission.files:
         if content is None:
@@ -375,7 +378,7 @@ def match(submission, reference):
         if own and numbers and lost:
             remarks.append(f"{file}: cell ids were made anew")
         if own:
-            _read_words(submission, reference, cells, known)
+            added -= _read_words(submission, reference, cells, known)
         for cell in cells:
             name = _named(cell, names, by_id)
             if not name:
@@ -393,14 +396,14 @@ def match(submission, reference):
             remarks.append(f"{name}: an answer of {len(source):,} characters is not run")
             del sources[name]
     if sources and added:
-        remarks.append(f"cells of their own, ignored: {added}")
+        remarks.append(f"{OWN_CELLS}{added}")
     if sources:
         remarks += [f"{name}: no answer cell" for name in names if name not in sources]
     return Answers(sources, list(dict.fromkeys(remarks)))
 
 
 def _read_words(submission, reference, cells, known):
-    """Note who worked together, and what stands below the open question."""
+    """Note who worked together, and what stands below the open question: how many cells."""
     below, text = False, []
     for cell in cells:
         if cell["id"] in known and cell["id"] != OPEN_QUESTION:
@@ -412,11 +415,12 @@ def _read_words(submission, reference, cells, known):
                 people = re.split(r"[,;&/]|\band\b|\bet\b", line)
                 people = [unicodedata.normalize("NFC", each).strip(" \t*_\"'`.") for each in people]
                 submission.people = [each[:80] for each in people if each][:5]
-            if below:
+            if below and cell["source"].strip():
                 # on the page of all answers nobody has a name
                 text.append(PEOPLE.sub("", cell["source"][:LARGEST_ANSWER]).strip())
     if any(text):
         submission.opened[reference.number] = "\n\n".join(text)
+    return len(text)
 
 
 def _named(cell, names, by_id):
@@ -513,36 +517,38 @@ def looks_ordinary(source):
         tree = ast.parse(source)
     except Exception:  # magics, a slip of the pen, and what makes a parser fail
         return False
-    for statement in tree.body:
-        if not isinstance(statement, ast.FunctionDef | ast.Import | ast.ImportFrom | ast.Expr):
+    nodes = list(ast.walk(tree))
+    local = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    local |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return all(map(_only_defines, tree.body)) and all(_only_computes(n, local) for n in nodes)
+
+
+def _only_defines(statement):
+    match statement:
+        case ast.Expr(value=value):
+            return isinstance(value, ast.Constant)
+        case ast.FunctionDef() | ast.Import() | ast.ImportFrom():
+            return True
+    return False
+
+
+def _only_computes(node, local):
+    match node:
+        case ast.While() | ast.Global() | ast.Nonlocal() | ast.AsyncFunctionDef():
             return False
-        if isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant):
-            return False
-    local = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    local |= {
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.While | ast.Global | ast.Nonlocal | ast.AsyncFunctionDef):
-            return False
-        if isinstance(node, ast.Name) and (node.id in UNUSUAL_NAMES or "__" in node.id):
-            return False
-        if isinstance(node, ast.Attribute) and (
-            node.attr.startswith("_") or isinstance(node.ctx, ast.Store | ast.Del)
-        ):
-            return False
-        if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            base = node.value
-            if not (isinstance(base, ast.Name) and base.id in local):
-                return False
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            modules = [alias.name for alias in node.names]
-            if isinstance(node, ast.ImportFrom):
-                modules = [node.module or ""]
-            if {module.split(".")[0] for module in modules} - USUAL_MODULES:
-                return False
-            if any(module.startswith("helpers.exercises") for module in modules):
-                return False
+        case ast.Name(id=name):
+            return name not in UNUSUAL_NAMES and "__" not in name
+        case ast.Attribute(attr=name, ctx=context):
+            return not name.startswith("_") and isinstance(context, ast.Load)
+        case ast.Subscript(value=base, ctx=context):
+            own = isinstance(base, ast.Name) and base.id in local
+            return own or isinstance(context, ast.Load)
+        case ast.Import(names=names):
+            return all(map(_usual, [alias.name for alias in names]))
+        case ast.ImportFrom(module=module):
+            return _usual(module or "")
     return True
+
+
+def _usual(module):
+    return module.split(".")[0] in USUAL_MODULES and not module.startswith("helpers.exercises")

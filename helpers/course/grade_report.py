@@ -11,7 +11,7 @@ import random
 import re
 import zipfile
 
-from helpers.course import notebooks, notes
+from helpers.course import grade_collect, notebooks, notes
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
 color:#1a1a1a;background:#fff}table{border-collapse:collapse}td,th{padding:.25rem .75rem;
@@ -20,6 +20,7 @@ pre{white-space:pre-wrap;background:#f4f4f4;padding:.75rem;border-left:4px solid
 .right pre{border-color:#029e73}.wrong pre{border-color:#d55e00}
 .bar{display:inline-block;height:1rem;background:#0173b2;min-width:1px}
 .warn{background:#fff3cd;padding:.75rem}h2{margin-top:2rem}"""
+BAR = '<span class="bar" style="width:{:.2f}rem"></span>'
 STATES = ("right", "wrong", "stopped", "not answered", "missing")
 NO_ISOLATION = (
     "Graded without isolation: students' code ran with the rights of the person who graded."
@@ -64,7 +65,7 @@ def write(out, submissions, entries, *, isolated, partial=False, worksheet=None,
     pages = {one.name: student_page(one, of[one.name], isolated) for one in submissions}
     for name, text in pages.items():
         (out / "report" / f"{files[name]}.html").write_text(text, encoding="utf-8")
-    text = summary(submissions, of, table, files, isolated)
+    text = summary(submissions, of, files, isolated)
     (out / "summary.html").write_text(text, encoding="utf-8")
     write_open(out, submissions, entries, seed)
     write_moodle(out, submissions, of, pages, worksheet)
@@ -102,7 +103,7 @@ def tabulate(submissions, of):
             verdicts |= entry.verdicts
         points = {name: verdict.points for name, verdict in verdicts.items()}
         said = status(one, of[one.name])
-        people = one.people if len(one.people) > 1 else [one.name]
+        people = _people(one)
         for person in people:
             others = [each for each in people if each != person]
             together = f"; with {', '.join(others)}" if others else ""
@@ -117,6 +118,10 @@ def tabulate(submissions, of):
     return table[[*exercises, "total", "status"]].astype(numbers)
 
 
+def _people(one):
+    return one.people if len(one.people) > 1 else [one.name]
+
+
 def status(one, entries):
     """Say in a few words what a person should know of a submission."""
     verdicts = [verdict for entry in entries for verdict in entry.verdicts.values()]
@@ -126,7 +131,7 @@ def status(one, entries):
         return f"nothing to grade: {why}"
     if any(verdict.state == "stopped" for verdict in verdicts):
         return "graded; some code was stopped"
-    if one.remarks or any(entry.remarks for entry in entries):
+    if one.remarks or any(map(_for_eyes, entries)):
         return "graded; see the remarks"
     return "graded"
 
@@ -164,77 +169,90 @@ def file_names(names):
 
 def student_page(one, entries, isolated):
     """Return a student's page: each exercise, its points and its message."""
-    parts = []
-    if not isolated:
-        parts.append(f'<p class="warn">{NO_ISOLATION}</p>')
     points, most = _points(entries), _points(entries, "most")
-    parts.append(f"<p><b>{points:g} of {most:g} points</b></p>")
+    parts = [_warning(isolated), f"<p><b>{points:g} of {most:g} points</b></p>"]
     for entry in entries:
         parts.append(f"<h2>{html.escape(entry.reference.path.stem)}</h2>")
         for name, verdict in entry.verdicts.items():
             kind = "right" if verdict.state == "right" else "wrong"
             message = verdict.message
-            if verdict.state == "right":
+            if kind == "right":
                 message = f"{message}\n  The public checks passed, and so did other inputs."
+            if verdict.given:
+                message = f"{message}\n  Input: {verdict.given}"
             parts.append(
                 f'<div class="{kind}"><h3>{name}: {verdict.points:g} of {verdict.most:g}</h3>'
                 f"<pre>{html.escape(message)}</pre></div>"
             )
-    remarks = [*one.remarks, *(remark for entry in entries for remark in entry.remarks)]
-    if remarks:
-        items = "".join(f"<li>{html.escape(remark)}</li>" for remark in remarks)
-        parts.append(f"<h2>Noticed in the notebook</h2><ul>{items}</ul>")
+    if remarks := [*one.remarks, *(remark for entry in entries for remark in entry.remarks)]:
+        parts.append(f"<h2>Noticed in the notebook</h2>{_table([[each] for each in remarks])}")
     return page(one.name, "".join(parts))
 
 
-def summary(submissions, of, table, files, isolated):
+def summary(submissions, of, files, isolated):
     """Return the instructor's page."""
     entries = [entry for each in of.values() for entry in each]
-    parts = [f'<p class="warn">{NO_ISOLATION}</p>'] if not isolated else []
-    parts.append(f"<p>{len(submissions)} students.</p>")
+    parts = [_warning(isolated), f"<p>{len(submissions)} students.</p>", "<h2>Exercises</h2>"]
     by_exercise = collections.defaultdict(list)
     for entry in entries:
         for name, verdict in entry.verdicts.items():
             by_exercise[name].append((entry, verdict))
-    parts.append("<h2>Exercises</h2>")
     for name, found in sorted(by_exercise.items()):
-        counts = collections.Counter(verdict.state for _, verdict in found)
-        rows = "".join(
-            f"<tr><th>{state}</th><td class=n>{counts[state]}</td>"
-            f'<td><span class="bar" style="width:{30 * counts[state] / len(found):.2f}rem"></span>'
-            "</td></tr>"
-            for state in STATES
-            if counts[state]
-        )
-        parts.append(f"<h3>{name}</h3><table>{rows}</table>")
+        states = collections.Counter(verdict.state for _, verdict in found)
+        points = collections.Counter((verdict.points, verdict.most) for _, verdict in found)
         said = collections.defaultdict(list)
         for entry, verdict in found:
             if verdict.state in ("wrong", "stopped"):
                 said[_advice(verdict.message)].append(entry.submission.name)
         commonest = sorted(said.items(), key=lambda item: -len(item[1]))[:8]
+        parts += [
+            f"<h3>{name}</h3><p>",
+            ", ".join(f"{states[state]} {state}" for state in STATES if states[state]),
+            "</p>",
+            _table(
+                (f"{earned:g} of {most:g}", number, Html(BAR.format(30 * number / len(found))))
+                for (earned, most), number in sorted(points.items(), reverse=True)
+            ),
+        ]
         if commonest:
-            rows = "".join(
-                f"<tr><td class=n>{len(names)}</td><td>{html.escape(text)}</td>"
-                f"<td>{html.escape(_some(names))}</td></tr>"
-                for text, names in commonest
+            rows = ((len(names), text, _some(names)) for text, names in commonest)
+            parts.append(f"<p>Wrong answers, the commonest first:</p>{_table(rows)}")
+    parts += [_alike(entries), _for_a_person(submissions, of), "<h2>Students</h2>"]
+    link = '<a href="report/{}.html">{}</a>'
+    parts.append(
+        _table(
+            (
+                Html(link.format(*map(html.escape, (files[one.name], one.name)))),
+                _points(of[one.name]),
+                status(one, of[one.name]),
             )
-            parts.append(f"<p>Wrong answers, the commonest first:</p><table>{rows}</table>")
-    parts.append(_alike(entries))
-    parts.append(_for_a_person(submissions, of))
-    rows = "".join(
-        f'<tr><td><a href="report/{html.escape(files[one.name])}.html">{html.escape(one.name)}</a>'
-        f"</td><td class=n>{_points(of[one.name]):g}</td>"
-        f"<td>{html.escape(status(one, of[one.name]))}</td></tr>"
-        for one in submissions
+            for one in submissions
+        )
     )
-    parts.append(f"<h2>Students</h2><table>{rows}</table>")
     return page("Summary", "".join(parts))
+
+
+class Html(str):
+    """A text that is escaped already."""
+
+
+def _table(rows):
+    def cell(value):
+        if isinstance(value, int | float):
+            return f"<td class=n>{value:g}</td>"
+        return f"<td>{value if isinstance(value, Html) else html.escape(value)}</td>"
+
+    rows = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
+    return f"<table>{rows}</table>"
+
+
+def _warning(isolated):
+    return "" if isolated else f'<p class="warn">{NO_ISOLATION}</p>'
 
 
 def _advice(message):
     """Return what wrong answers of one kind have in common: the advice, or else the first line."""
-    lines = [line.strip() for line in message.splitlines()]
-    return lines[-1] if lines else ""
+    return message.strip().splitlines()[-1].strip()
 
 
 def _some(names, most=5):
@@ -247,21 +265,20 @@ def _alike(entries):
     same = collections.defaultdict(list)
     for entry in entries:
         for name, source in entry.sources.items():
-            verdict = entry.verdicts.get(name)
             code = re.sub(r"#.*|\s+", "", source)
-            if verdict and verdict.state == "wrong" and len(code) > 80:
+            if entry.verdicts[name].state == "wrong" and len(code) > 80:
                 same[name, code].append(entry.submission.name)
-    rows = "".join(
-        f"<tr><td>{name}</td><td>{html.escape(', '.join(names))}</td></tr>"
-        for (name, _), names in sorted(same.items())
-        if 1 < len(names) <= 4
-    )
+    rows = [(name, ", ".join(who)) for (name, _), who in sorted(same.items()) if 1 < len(who) <= 4]
     if not rows:
         return ""
     return (
         "<h2>The same unusual answer</h2><p>Wrong, and equal but for spaces and comments, in two "
-        f"to four submissions. It proves nothing, and costs nobody points.</p><table>{rows}</table>"
+        f"to four submissions. It proves nothing, and costs nobody points.</p>{_table(rows)}"
     )
+
+
+def _for_eyes(entry):
+    return [each for each in entry.remarks if not each.startswith(grade_collect.OWN_CELLS)]
 
 
 def _for_a_person(submissions, of):
@@ -269,16 +286,13 @@ def _for_a_person(submissions, of):
     for one in submissions:
         remarks = list(one.remarks)
         for entry in of[one.name]:
-            remarks += entry.remarks if entry.sources else []
+            remarks += _for_eyes(entry) if entry.sources else []
             for name, verdict in entry.verdicts.items():
                 if verdict.state == "stopped" or verdict.note:
                     remarks.append(f"{name}: {verdict.state}. {verdict.note or verdict.message}")
         if remarks:
-            items = "<br>".join(map(html.escape, remarks))
-            rows.append(f"<tr><td>{html.escape(one.name)}</td><td>{items}</td></tr>")
-    if not rows:
-        return ""
-    return f"<h2>What needs a person's eye</h2><table>{''.join(rows)}</table>"
+            rows.append((one.name, Html("<br>".join(map(html.escape, remarks)))))
+    return f"<h2>What needs a person's eye</h2>{_table(rows)}" if rows else ""
 
 
 # --- Moodle
@@ -354,25 +368,21 @@ def write_open(out, submissions, entries, seed):
     if not found:
         return
     random.Random(seed).shuffle(found)
-    key = {f"A{place:03}": (number, one.name) for place, (number, one) in enumerate(found, 1)}
-    people = {one.name: one.people if len(one.people) > 1 else [one.name] for one in submissions}
-    owners = {code: (number, people[name]) for code, (number, name) in key.items()}
+    coded = {f"A{place:03}": each for place, each in enumerate(found, 1)}
+    owners = {code: (number, _people(one)) for code, (number, one) in coded.items()}
     (out / ".grade" / "open.json").write_text(json.dumps(owners), encoding="utf-8")
-    texts = {one.name: one.opened for one in submissions}
     parts = []
     for reference in {entry.reference.number: entry.reference for entry in entries}.values():
-        rubrics = [
-            cell.source for cell in reference.notebook.cells if "rubric" in cell.get("id", "")
-        ]
-        codes = [code for code, (number, _) in key.items() if number == reference.number]
-        if not codes:
+        answers = {code: one for code, (number, one) in coded.items() if number == reference.number}
+        if not answers:
             continue
         parts.append(f"<h2>{html.escape(reference.path.stem)}</h2>")
-        parts += map(notes.render, rubrics)  # the course's own words; students' are escaped
-        for code in codes:
-            number, name = key[code]
+        for cell in reference.notebook.cells:
+            if "rubric" in cell.get("id", ""):
+                parts.append(notes.render(cell.source))  # the course's words; students' are escaped
+        for code, one in answers.items():
             parts.append(
-                f"<h3>{code}</h3><pre>{html.escape(texts[name][number])}</pre>"
+                f"<h3>{code}</h3><pre>{html.escape(one.opened[reference.number])}</pre>"
                 f'<label>Points <input name="{code}" size="4"></label>'
             )
     text = page("Open questions", "".join([*parts, SCRIPT]))

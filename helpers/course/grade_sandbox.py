@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import importlib
+import glob
 import io
 import json
 import os
@@ -22,7 +22,9 @@ import platform
 import shutil
 import signal
 import struct
+import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import traceback
@@ -35,6 +37,7 @@ FILE_SIZE = 64 * 2**20
 DISK = 256 * 2**20  # of the empty folder, which lies in memory
 RESULT_SIZE = 32 * 2**20  # of all that comes back
 GRACE = 3.0  # seconds between being asked to end, and the end
+ASKED_TO_END = 17  # what the kernel returns when pytest ends it: whatever else is an answer's doing
 LOOK = 0.05  # seconds between two looks at a job
 MODULES = ("pytest", "nbval.plugin", "nbval.kernel", "ipykernel.kernelapp", "IPython", "numpy")
 STUDENT = 1000  # the user inside; outside it is the person who grades, or nobody if that is root
@@ -85,14 +88,18 @@ def main():
     settings = json.loads(sys.argv[1])
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an import prints is no reply
-    for module in (*MODULES, *settings["modules"]):
+    for statement in (f"import {', '.join(MODULES)}", *settings["imports"]):
         with contextlib.suppress(ImportError):
-            importlib.import_module(module)
+            exec(statement, {})
     _reap_orphans()
     # what is old here stays shared with the children: a collection would touch, and so copy, it
     gc.collect()
     gc.freeze()
-    print(json.dumps({"ready": True}), file=replies, flush=True)
+    try:
+        why = _try_out(settings)
+    except OSError as error:
+        why = str(error)
+    print(json.dumps({"why": why}), file=replies, flush=True)
     for line in sys.stdin:
         job = {**settings, **json.loads(line)}
         try:
@@ -100,6 +107,28 @@ def main():
         except OSError as error:
             reply = {"ended": "not started", "why": str(error)}
         print(json.dumps(reply), file=replies, flush=True)
+
+
+def _try_out(settings):
+    """Return why nothing could be run here, or ""."""
+    with tempfile.TemporaryDirectory() as folder:
+        notebook, result = Path(folder, "notebook"), Path(folder, "result")
+        notebook.touch()
+        job = {"notebook": str(notebook), "result": str(result), "seconds": 60, "trial": True}
+        run({**settings, **job})
+        head, _, why = result.read_bytes().partition(b"\n")
+    return why.decode() if head else "a trial ended at once"
+
+
+def _unreadable(job):
+    """Return what a student's code cannot read and needs, in words, or ""."""
+    packages = {sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")}
+    places = [*sorted(_python()), *sorted(packages), job["course"], job["models"]]
+    places += [path for folder in packages for path in glob.iglob(f"{glob.escape(folder)}/*")]
+    for path in filter(os.path.exists, places):
+        if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
+            return f"{path} cannot be read by the user that students' code runs as"
+    return ""
 
 
 def run(job):
@@ -155,8 +184,7 @@ def _watch(job, child, reading, began):
     with open(job["result"], "wb") as result:
         while True:
             try:
-                # from kernel to file: this process must not keep what a student wrote
-                moved = os.splice(reading, result.fileno(), 2**20)
+                moved = _move(reading, result.fileno())
                 size += moved
                 if moved and size < RESULT_SIZE:
                     continue
@@ -179,6 +207,13 @@ def _watch(job, child, reading, began):
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGTERM)
             time.sleep(LOOK)
+
+
+def _move(source, target):
+    """Move what is there from a pipe to a file, and return how many bytes that were."""
+    if hasattr(os, "splice"):  # this process must not keep what a student wrote: it is forked again
+        return os.splice(source, target, 2**20)
+    return os.write(target, os.read(source, 2**16))  # macOS, where nothing is isolated
 
 
 def _end(child):
@@ -258,7 +293,10 @@ def _in_child(job, result, asks, told):
             _become_student()
             _call("prctl", DIE_WITH_PARENT, signal.SIGKILL)  # a change of user takes it back
         _limit(job)
-        _first_process(job, result)
+        if job.get("trial"):
+            _send(result, {"why": _unreadable(job).encode()})
+        else:
+            _first_process(job, result)
     except BaseException:
         with contextlib.suppress(OSError):
             _send(result, {"error.txt": traceback.format_exc()[-2000:].encode()})
@@ -292,15 +330,15 @@ def _map_users(child, asks, told):
 def _furnish(job):
     """Build a root of its own, in which only what the notebook needs can be seen."""
     root = job["root"]
+    os.umask(0o022)  # folders above what is shown are for the student too
     _mount("none", "/", None, RECURSIVE | PRIVATE)
     _mount("tmpfs", root, "tmpfs", NO_SUID | NO_DEVICES, "size=16m,mode=755")
     for path, size in (("/tmp", DISK), ("/out", FILE_SIZE), ("/dev/shm", DISK)):
         os.makedirs(root + path)
         _mount("tmpfs", root + path, "tmpfs", NO_SUID | NO_DEVICES, f"size={size},mode=1777")
-    python = {sys.prefix, sys.base_prefix, os.path.dirname(os.path.realpath(sys.executable))}
     system = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"]
     settings = ["/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/etc/mime.types"]
-    for path in sorted([*system, *settings, *python, job["course"], job["models"]]):
+    for path in sorted([*system, *settings, *_python(), job["course"], job["models"]]):
         if os.path.islink(path):
             os.symlink(os.readlink(path), root + path)
         elif os.path.exists(path) and not os.path.exists(root + path):
@@ -325,6 +363,11 @@ def _furnish(job):
     os.chmod("/tmp/graded.ipynb", 0o444)
     with contextlib.suppress(OSError):  # no further namespaces in here
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
+
+
+def _python():
+    """Return the folders that Python lives in."""
+    return {sys.prefix, sys.base_prefix, os.path.dirname(os.path.realpath(sys.executable))}
 
 
 def _show(path, root, read_only):
@@ -431,10 +474,12 @@ def _first_process(job, result):
     running = True
     while running and not asked:
         # not os.wait(): it would go on waiting after the signal
-        pid = tester
+        pid, status = tester, 0
         with contextlib.suppress(ChildProcessError):
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-        running = pid != tester
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        # nbval waits for a kernel that an answer has ended until the cell's time is up
+        dead = pid == kernel and os.waitstatus_to_exitcode(status) != ASKED_TO_END
+        running = pid != tester and not dead
         if not pid:
             time.sleep(0.01)
     if os.getpid() == 1:
@@ -462,6 +507,7 @@ def _be_the_kernel():
         sys.argv = ["ipykernel_launcher"]
         signal.signal(signal.SIGINT, signal.default_int_handler)
         IPKernelApp.launch_instance(argv=["-f", file, "--IPKernelApp.log_level=ERROR"])
+        os._exit(ASKED_TO_END)
     finally:
         os._exit(0)
 
@@ -547,28 +593,10 @@ def namespaces_work():
     >>> namespaces_work() in (True, False)
     True
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    asks, told = os.pipe(), os.pipe()
-    child = os.fork()
-    if not child:
-        with contextlib.suppress(BaseException):
-            _call("unshare", NAMESPACES)
-            os.write(asks[1], b".")
-            os.read(told[0], 1)
-            inner = os.fork()
-            if not inner:
-                _mount("none", "/", None, RECURSIVE | PRIVATE)
-                os._exit(0)
-            os._exit(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
-        os._exit(1)
-    os.close(asks[1])
-    works = False
-    with contextlib.suppress(OSError):
-        _map_users(child, asks[0], told[1])
-        works = True
-    os.close(told[1])
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 and works
+    kinds = ("--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--ipc", "--uts")
+    with contextlib.suppress(OSError):  # no such program
+        return not subprocess.run(["unshare", *kinds, "true"], stderr=subprocess.DEVNULL).returncode
+    return False
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
+import os
 import pkgutil
+import platform
 
 import numpy as np
 
 from helpers import records, session
-from helpers.course import notebooks
+from helpers.course import notebooks, tasks
 
 
 def add_parser(commands):
@@ -22,6 +25,7 @@ def add_parser(commands):
         action="store_true",
         help="put the weights into data/pretrained, with a model card",
     )
+    tasks.add_option(parser)
     parser.set_defaults(main=main)
 
 
@@ -46,9 +50,65 @@ def main(arguments):
     datasets = {name: data.load(name) for name in dict.fromkeys(n.dataset for n in chosen)}
     if arguments.ship and any(dataset.profile != "full" for dataset in datasets.values()):
         raise notebooks.UsageError("only networks trained on the full data are shipped")
-    for seed in arguments.seeds:
-        for network in chosen:
-            train(network, datasets[network.dataset], seed, arguments.ship)
+    wanted = [
+        (network, datasets[network.dataset], seed)
+        for seed, network in itertools.product(arguments.seeds, chosen)
+    ]
+    if arguments.scheduler:
+        _fetch(wanted, arguments.scheduler)
+    for network, dataset, seed in wanted:
+        train(network, dataset, seed, arguments.ship)
+
+
+def _fetch(wanted, scheduler):
+    """Let workers train what is neither on record nor here, and keep the weights as they come."""
+    from helpers import checkpoints
+
+    missing = {
+        checkpoints.trained_path(*each): each
+        for each in wanted
+        if not _on_record(*each) and not checkpoints.trained_path(*each).exists()
+    }
+    calls = [(network, dataset.profile, seed) for network, dataset, seed in missing.values()]
+    with tasks.executor(scheduler) as executor:
+        results = executor.map(train_for_another, *zip(*calls, strict=True)) if calls else ()
+        for path, files in zip(missing, results, strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                temporary = path.with_name(f"{os.getpid()}-{name}")
+                temporary.write_bytes(content)
+                os.replace(temporary, path.with_name(name))
+
+
+def train_for_another(network, profile, seed):
+    """Train a network on a worker of a scheduler, and return the files of its checkpoint.
+
+    Parameters
+    ----------
+    network : helpers.models.Network
+    profile : {"full", "lite"}
+    seed : int
+
+    Returns
+    -------
+    dict of str to bytes
+        Empty for a network that the course brings along.
+    """
+    from helpers import checkpoints, data, models, setup
+
+    setup()
+    dataset = data.load(network.dataset, profile=profile)
+    if dataset.profile != profile:
+        raise notebooks.UsageError(f"{platform.node()} has only the sample of {network.dataset}")
+    models.load_or_train(network, dataset, seed)
+    path = checkpoints.trained_path(network, dataset, seed)
+    files = path, checkpoints.card_path(path)
+    return {file.name: file.read_bytes() for file in files if file.exists()}
+
+
+def _on_record(network, dataset, seed):
+    recipe = network.recipe.settings()
+    return records.training(dataset.profile, network.name, seed, recipe, dataset=dataset.name)
 
 
 def networks():
@@ -107,8 +167,7 @@ def train(network, dataset, seed, ship=False):
     """
     from helpers import models
 
-    recipe = network.recipe.settings()
-    recorded = records.training(dataset.profile, network.name, seed, recipe, dataset=dataset.name)
+    recorded = _on_record(network, dataset, seed)
     if recorded and not ship:
         accuracy = recorded["accuracy"]
         print(
