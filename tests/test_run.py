@@ -304,8 +304,15 @@ def test_a_kernel_that_cannot_start_is_one_line(course, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
-@pytest.mark.parametrize("moment", ["while the kernel starts", "in a cell"])
-def test_ctrl_c_prints_one_line_and_leaves_no_kernel_behind(course, moment):
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGINT, "while the kernel starts"),
+        (signal.SIGINT, "in a cell"),
+        (signal.SIGTERM, "in a cell"),
+    ],
+)
+def test_ctrl_c_and_kill_print_one_line_and_leave_no_kernel_behind(course, number, moment):
     started = course.root / "started"
     wait = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     path = course.save("01_a", wait if moment == "in a cell" else "1")
@@ -315,12 +322,12 @@ def test_ctrl_c_prints_one_line_and_leaves_no_kernel_behind(course, moment):
         early = f"import sys\nif 'ipykernel_launcher' in sys.orig_argv:\n    {deaf}; {wait}"
         (course.root / "sitecustomize.py").write_text(early)
     code = (
-        "import signal, sys; from pathlib import Path\n"
-        "from helpers.course import notebooks; from helpers.course.__main__ import main\n"
+        "import runpy, signal, sys; from pathlib import Path\n"
+        "from helpers.course import notebooks\n"
         # a shell that starts the tests in the background switches Ctrl-C off for all of them
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "notebooks.FOLDER = Path(sys.argv[1]); notebooks.BUILD = notebooks.FOLDER / 'build'\n"
-        "main(['run'])"
+        "sys.argv = ['course', 'run']; runpy.run_module('helpers.course', run_name='__main__')"
     )
     command = [sys.executable, "-c", code, str(path.parent)]
     places = os.pathsep.join([str(course.root), os.environ["PYTHONPATH"]])
@@ -328,7 +335,7 @@ def test_ctrl_c_prints_one_line_and_leaves_no_kernel_behind(course, moment):
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     wait_for(lambda: started.exists() and started.read_text(), running)
     kernel = psutil.Process(int(started.read_text()))
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, printed = running.communicate(timeout=60)
     assert (printed, running.returncode) == ("Stopped.\n", 1)
     wait_for(lambda: not kernel.is_running())

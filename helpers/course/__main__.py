@@ -6,6 +6,7 @@ import argparse
 import codecs
 import errno
 import importlib
+import signal
 import sys
 from pathlib import Path
 
@@ -103,4 +104,6 @@ def _plain(error):
 
 
 if __name__ == "__main__":
+    # whoever ends a command ends what it started, too, and leaves nothing half-done behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     main()
