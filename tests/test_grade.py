@@ -390,7 +390,7 @@ CLASS = {
             f"home, python = {str(Path.home())!r}, (sys.prefix, sys.base_prefix)",
             "own = lambda name: any(f'{folder}/'.startswith(f'{name}/') for folder in python)",
             "seen = [name for name in glob.glob(f'{home}/*') if not own(name)]",
-            "return f'saw {seen + glob.glob(\"/tmp/pytest*\")}'",
+            "return f'saw {seen + glob.glob(\"/tmp/pytest-*\")}'",
         ),
         "wrong right",
         "gave the text 'saw []'",
