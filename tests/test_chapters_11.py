@@ -13,9 +13,7 @@ from helpers.chapters import chapter_11
 RNG = np.random.default_rng(0)
 BITS = RNG.integers(0, 2, (40, 320)).astype(float)
 TABLE = pd.DataFrame({"above": [-100.0, -150.0], "below": [-102.0, -160.0]}, index=["a", "b"])
-CURVES = pd.DataFrame(
-    {"reconstruction": [50.0, 40], "above": [-150.0, -120], "below": [-155.0, -125]}, index=[1, 2]
-)
+CURVES = pd.DataFrame({"reconstruction": [50.0, 40], "lowest": [-155.0, -125]}, index=[1, 2])
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +54,7 @@ def test_a_film_strip_has_a_row_for_each_chain_and_a_column_for_each_step(stand_
 
 
 def test_the_title_of_the_curves_says_how_far_apart_they_end(stand_in, shown):
-    worse = CURVES + np.array([5, -9, -9])
+    worse = CURVES + np.array([5, -9])
     chapter_11.show_learning(stand_in, {"CD-1": worse, "PCD": CURVES})
     title = "The copies end within 5 pixels, the likelihoods 9 nats apart"
     assert title in shown[0].figure.get_suptitle()
