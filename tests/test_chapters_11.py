@@ -61,6 +61,20 @@ def test_the_title_of_the_curves_says_how_far_apart_they_end(stand_in, shown):
     assert "lowest error is that of PCD" in shown[0].alt
 
 
+def test_the_panels_of_the_study_name_the_best_of_each(stand_in, shown):
+    chapter_11.show_study(stand_in, {5: [-9.0], 9: [-7.0, -8]}, {2: [-3.0], 4: [-1.0], 7: [-2.0]})
+    titles = [ax.get_title(loc) for ax in shown[0].figure.axes for loc in ("left", "center")]
+    assert "All characters: 9 units do best" in titles
+    assert "Scored on 2: best learnt among 4" in titles
+
+
+def test_all_fields_are_drawn_on_one_scale_around_zero(stand_in, shown):
+    fields = np.stack([BITS[:3], -4 * BITS[3:6]])
+    chapter_11.show_fields(stand_in, fields, "Fields")
+    limits = [image.get_clim() for ax in shown[0].figure.axes for image in ax.images]
+    assert limits == [(-4, 4)] * 6
+
+
 def test_hamming_counts_the_pixels_that_differ():
     expected = [[np.sum(a != b) for b in BITS[3:6]] for a in BITS[:2]]
     np.testing.assert_array_equal(chapter_11.hamming(BITS[:2], BITS[3:6]), expected)

@@ -333,7 +333,8 @@ def show_film(characters, strips, steps, title, name=None):
     name : str, optional
         Of the file.
     """
-    figure, axes = plt.subplots(1, len(strips), figsize=(9.2, 4.1), squeeze=False)
+    tall = 1.1 + 0.74 * np.shape(next(iter(strips.values())))[1]
+    figure, axes = plt.subplots(1, len(strips), figsize=(9.2, tall), squeeze=False)
     for ax, (label, frames) in zip(axes[0], strips.items(), strict=True):
         n_frames, chains = frames.shape[:2]
         _draw(ax, frames.swapaxes(0, 1).reshape(n_frames * chains, -1), n_frames, (20, 16))
