@@ -13,9 +13,7 @@ from helpers.chapters import chapter_11
 RNG = np.random.default_rng(0)
 BITS = RNG.integers(0, 2, (40, 320)).astype(float)
 TABLE = pd.DataFrame({"above": [-100.0, -150.0], "below": [-102.0, -160.0]}, index=["a", "b"])
-CURVES = pd.DataFrame(
-    {"reconstruction": [50.0, 40], "above": [-150.0, -120], "below": [-155.0, -125]}, index=[1, 2]
-)
+CURVES = pd.DataFrame({"reconstruction": [50.0, 40], "lowest": [-155.0, -125]}, index=[1, 2])
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +54,25 @@ def test_a_film_strip_has_a_row_for_each_chain_and_a_column_for_each_step(stand_
 
 
 def test_the_title_of_the_curves_says_how_far_apart_they_end(stand_in, shown):
-    worse = CURVES + np.array([5, -9, -9])
+    worse = CURVES + np.array([5, -9])
     chapter_11.show_learning(stand_in, {"CD-1": worse, "PCD": CURVES})
     title = "The copies end within 5 pixels, the likelihoods 9 nats apart"
     assert title in shown[0].figure.get_suptitle()
     assert "lowest error is that of PCD" in shown[0].alt
+
+
+def test_the_panels_of_the_study_name_the_best_of_each(stand_in, shown):
+    chapter_11.show_study(stand_in, {5: [-9.0], 9: [-7.0, -8]}, {2: [-3.0], 4: [-1.0], 7: [-2.0]})
+    titles = [ax.get_title(loc) for ax in shown[0].figure.axes for loc in ("left", "center")]
+    assert "All characters: 9 units do best" in titles
+    assert "Scored on 2: best learnt among 4" in titles
+
+
+def test_all_fields_are_drawn_on_one_scale_around_zero(stand_in, shown):
+    fields = np.stack([BITS[:3], -4 * BITS[3:6]])
+    chapter_11.show_fields(stand_in, fields, "Fields")
+    limits = [image.get_clim() for ax in shown[0].figure.axes for image in ax.images]
+    assert limits == [(-4, 4)] * 6
 
 
 def test_hamming_counts_the_pixels_that_differ():

@@ -1,4 +1,4 @@
-"""Answers of 11: one pixel given the others, the centred gradient, log Z."""
+"""Answers of 11: one pixel given the others, log Z, the centred gradient."""
 
 import numpy as np
 

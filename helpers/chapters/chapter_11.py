@@ -1,4 +1,4 @@
-"""Exercises of 11: one pixel given the others, the centred gradient, log Z; and its figures."""
+"""Exercises of 11: one pixel given the others, log Z, the centred gradient; and its figures."""
 
 import hashlib
 import json
@@ -52,8 +52,41 @@ one_each = pixel.rule("Return one number for each image: shape (n,).")(
 )
 
 
-centre = Exercise(
+log_z = Exercise(
     "11-2",
+    points=2,
+    lesson="The mean is taken of the weights, and not of their logarithms.",
+    hint=(
+        "log of a mean of exponentials: what may be taken out of every weight beforehand?",
+        "Take out the largest: log mean exp(w) = largest + log mean exp(w - largest).",
+        "log_z_base + largest + np.log(np.mean(np.exp(log_weights - largest)))",
+    ),
+    tolerance=1e-6,
+)
+log_z.case("the text's example", np.log([1.0, 3.0]), 5.0)
+log_z.case("6 chains", np.array([12.1, 9.4, 13.0, 11.2, 8.8, 12.7]), 41.5)
+log_z.case("3 chains with large weights", np.array([905.2, 903.1, 905.9]), -12.0)
+log_z.case("4 chains with tiny weights", np.array([-901.0, -899.5, -904.0, -900.2]), 310.0)
+
+
+@log_z.hidden("chains drawn at random")
+@log_z.hidden("chains with large weights, drawn at random", around=900.0)
+@log_z.hidden("chains with tiny weights, drawn at random", around=-900.0)
+def _draw_chains(rng, around=0.0):
+    log_weights = around + rng.normal(0, 2, int(rng.integers(5, 13)))
+    return log_weights, float(rng.choice([-1, 1]) * rng.uniform(20, 300))
+
+
+is_finite = log_z.rule(
+    "exp(900) is infinite, and the logarithm of 0 too: take the largest out first."
+)(lambda result: np.isfinite(result).all())
+is_number = log_z.rule("Return one number: the mean goes over the chains.")(
+    lambda result: np.size(result) == 1
+)
+
+
+centre = Exercise(
+    "11-3",
     points=2,
     lesson="Two tables of means, measured from the same point: their difference is the step.",
     hint=(
@@ -82,39 +115,6 @@ def _draw_dreams(rng):
 
 is_table = centre.rule("Return one number for each weight: shape (visible, hidden).")(
     lambda result, v, dreamt, weights, *rest: np.shape(result) == weights.shape
-)
-
-
-log_z = Exercise(
-    "11-3",
-    points=2,
-    lesson="The mean is taken of the weights, not of their logarithms: a few chains decide.",
-    hint=(
-        "log of a mean of exponentials: what may be taken out of every weight beforehand?",
-        "Take out the largest: log mean exp(w) = largest + log mean exp(w - largest).",
-        "log_z_base + largest + np.log(np.mean(np.exp(log_weights - largest)))",
-    ),
-    tolerance=1e-6,
-)
-log_z.case("the text's example", np.log([1.0, 3.0]), 5.0)
-log_z.case("6 chains", np.array([12.1, 9.4, 13.0, 11.2, 8.8, 12.7]), 41.5)
-log_z.case("3 chains with large weights", np.array([905.2, 903.1, 905.9]), -12.0)
-log_z.case("4 chains with tiny weights", np.array([-901.0, -899.5, -904.0, -900.2]), 310.0)
-
-
-@log_z.hidden("chains drawn at random")
-@log_z.hidden("chains with large weights, drawn at random", around=900.0)
-@log_z.hidden("chains with tiny weights, drawn at random", around=-900.0)
-def _draw_chains(rng, around=0.0):
-    log_weights = around + rng.normal(0, 2, int(rng.integers(5, 13)))
-    return log_weights, float(rng.choice([-1, 1]) * rng.uniform(20, 300))
-
-
-is_finite = log_z.rule(
-    "exp(900) is infinite, and the logarithm of 0 too: take the largest out first."
-)(lambda result: np.isfinite(result).all())
-is_number = log_z.rule("Return one number: the mean goes over the chains.")(
-    lambda result: np.size(result) == 1
 )
 
 
@@ -310,11 +310,11 @@ def show_characters(characters, rows=3):
     images = characters.x_train[: rows * n, ..., 0].reshape(rows, 2, half, 20, 16)
     images = images.swapaxes(0, 1).reshape(-1, 20, 16)
     _draw(ax, images, half, (20, 16))
-    _head(figure, characters, f"{n} characters, {rows} hands")
+    _head(figure, characters, f"{n} characters, {rows} images of each")
     plotting.show(
         figure,
         "A sheet of small black-and-white images of the digits 0 to 9 and the capitals A to Z; "
-        "each column shows one character in several hands, and each fills its box.",
+        "each column shows one character, drawn several times, and each drawing fills its box.",
         name="11_characters",
     )
 
@@ -333,7 +333,8 @@ def show_film(characters, strips, steps, title, name=None):
     name : str, optional
         Of the file.
     """
-    figure, axes = plt.subplots(1, len(strips), figsize=(9.2, 4.1), squeeze=False)
+    tall = 1.1 + 0.74 * np.shape(next(iter(strips.values())))[1]
+    figure, axes = plt.subplots(1, len(strips), figsize=(9.2, tall), squeeze=False)
     for ax, (label, frames) in zip(axes[0], strips.items(), strict=True):
         n_frames, chains = frames.shape[:2]
         _draw(ax, frames.swapaxes(0, 1).reshape(n_frames * chains, -1), n_frames, (20, 16))
@@ -356,37 +357,38 @@ def show_learning(characters, curves):
     ----------
     characters : Dataset
     curves : dict of str to DataFrame
-        Kind -> epochs in the index, columns ``reconstruction``, ``above`` and ``below``.
+        Kind -> epochs in the index, columns ``reconstruction`` and ``lowest``.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9))
     for colour, (kind, table) in zip(plotting.COLOURS, curves.items(), strict=False):
         left.plot(table.index, table["reconstruction"], marker="o", color=colour, label=kind)
-        right.fill_between(table.index, table["below"], table["above"], color=colour, alpha=0.3)
-        right.plot(table.index, table["below"], marker="o", color=colour, label=kind)
+        right.plot(table.index, table["lowest"], marker="o", color=colour, label=kind)
     left.set(xlabel="epoch", ylabel="pixels wrong after one step, of 320", title="reconstruction")
     right.set(
-        xlabel="epoch", ylabel="log p of held-out images (nats)", title="likelihood, both bounds"
+        xlabel="epoch",
+        ylabel="log p of held-out images (nats)",
+        title="likelihood, the lowest of four numbers",
     )
     left.legend(frameon=False)
     best = min(curves, key=lambda kind: curves[kind]["reconstruction"].iloc[-1])
-    likely = max(curves, key=lambda kind: curves[kind]["below"].iloc[-1])
+    likely = max(curves, key=lambda kind: curves[kind]["lowest"].iloc[-1])
     errors, bounds = (
         np.ptp([table[column].iloc[-1] for table in curves.values()])
-        for column in ("reconstruction", "below")
+        for column in ("reconstruction", "lowest")
     )
     title = f"The copies end within {errors:.0f} pixels, the likelihoods {bounds:.0f} nats apart"
     _head(figure, characters, title)
     plotting.show(
         figure,
         "Left, the reconstruction error over the epochs; right, the log-likelihood of held-out "
-        "images as a band between its two bounds. At the end the lowest error is that of "
+        "images, the lowest of four estimates. At the end the lowest error is that of "
         f"{best}, and the highest likelihood that of {likely}.",
         name="11_learning",
     )
 
 
 def show_bounds(dataset, table, title, name=None):
-    """Draw the two bounds of each machine as the ends of a line.
+    """Draw the two numbers of each machine as the ends of a line.
 
     Parameters
     ----------
@@ -412,14 +414,14 @@ def show_bounds(dataset, table, title, name=None):
     order = table.sort_values("below", ascending=False).index
     plotting.show(
         figure,
-        "For each machine a dot, its lower bound by the backward chains, joined to a ring, the "
-        f"forward estimate. From the most to the least likely: {', '.join(order)}.",
+        "For each machine a dot, the estimate by the backward chains, joined to a ring, the "
+        f"forward estimate. From the highest dot to the lowest: {', '.join(order)}.",
         name=name,
     )
 
 
 def show_fields(characters, fields, title):
-    """Draw the weights of some hidden units as pictures.
+    """Draw the weights of some hidden units as pictures, all on one scale.
 
     Parameters
     ----------
@@ -429,16 +431,17 @@ def show_fields(characters, fields, title):
     """
     rows, columns = fields.shape[:2]
     figure, axes = plt.subplots(rows, columns, figsize=(9.2, 1.15 * rows + 0.5))
+    far = np.abs(fields).max()
     for ax, field in zip(axes.flat, fields.reshape(rows * columns, 20, 16), strict=True):
-        far = np.abs(field).max()
-        ax.imshow(field, cmap="RdBu_r", vmin=-far, vmax=far)
+        drawn = ax.imshow(field, cmap="RdBu_r", vmin=-far, vmax=far)
         ax.axis("off")
+    figure.colorbar(drawn, ax=axes, label="weight", fraction=0.02, pad=0.02)
     _head(figure, characters, title)
     plotting.show(
         figure,
-        "The weights of some hidden units as pictures, red where ink switches the unit on and "
-        "blue where it switches it off. Most show short strokes with a pale seam, few show a "
-        "whole character.",
+        "The weights of some hidden units as pictures, red where white pixels switch the unit on "
+        "and blue where they switch it off. Most show several bows and patches, red beside blue, "
+        "all over the box.",
     )
 
 
@@ -452,21 +455,25 @@ def show_study(characters, by_size, by_classes):
         Hidden units, or characters -> lower bounds, one for each seed.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.8))
-    for ax, study, label in zip(
-        axes, (by_size, by_classes), ("hidden units", "characters to learn"), strict=True
-    ):
+    best, most = (
+        max(study, key=lambda x, of=study: np.mean(of[x])) for study in (by_size, by_classes)
+    )
+    first = min(by_classes)
+    panels = (
+        (by_size, "hidden units", f"All characters: {best} units do best"),
+        (by_classes, "characters to learn", f"Scored on {first}: best learnt among {most}"),
+    )
+    for ax, (study, label, title) in zip(axes, panels, strict=True):
         for x, values in study.items():
             ax.scatter([x] * len(values), values, color=plotting.COLOURS[0], alpha=0.7)
         ax.plot(list(study), [np.mean(v) for v in study.values()], color=plotting.COLOURS[0])
-        ax.set(xlabel=label, ylabel="log p of held-out images (nats)")
-    axes[1].set_ylabel(f"log p of held-out images of the first {min(by_classes)} (nats)")
-    most = max(by_size, key=lambda x: np.mean(by_size[x]))
-    _head(figure, characters, f"Of these sizes, {most} hidden units do best")
+        ax.set(xlabel=label, ylabel="log p of held-out images (nats)", title=title)
+    _head(figure, characters, "Backward numbers, one dot for each seed")
     plotting.show(
         figure,
-        "Lower bounds of the held-out log-likelihood, a dot for each seed and a line through the "
-        "means: on the left against the number of hidden units, on the right against the number "
-        "of characters that one machine learns.",
+        "Backward estimates of the held-out log-likelihood, a dot for each seed and a line through "
+        "the means: on the left against the number of hidden units, on the right, for the first "
+        "characters only, against the number of characters that one machine learns.",
         name="11_study",
     )
 
