@@ -181,7 +181,7 @@ CHANGES = {
         ),
         ("level = 0.05  # a p-value below it is called significant", "level = 0.01", []),
         ("usual = 15  # bins", "usual = 5", []),
-        ("kept = 0.8  # share of the images", "kept = 0.5", ["80% coverage"]),
+        ("kept = 0.8  # share of the images", "kept = 0.5", ["risk at 80"]),
     ],
     "10": [
         (

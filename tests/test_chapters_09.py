@@ -52,6 +52,16 @@ def test_two_views_answer_for_an_image_as_for_its_mirror_image():
     np.testing.assert_allclose(models.predict(network, x), mean, rtol=1e-4)
 
 
+def test_without_mirrors_no_image_is_mirrored_and_one_answer_has_to_do():
+    image = RNG.random((1, 6, 6, 1), np.float32)
+    network = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten()])
+    network.add(keras.layers.Dense(3, activation="softmax"))
+    views = chapter_09.TwoViews(network, shift=0, box=0, mirror=False)
+    changed = np.asarray(views.changed(tf.constant(np.repeat(image, 40, axis=0))))
+    np.testing.assert_array_equal(changed, np.repeat(image, 40, axis=0))
+    np.testing.assert_allclose(models.predict(views, image), models.predict(network, image))
+
+
 def test_in_training_images_are_mirrored_moved_by_whole_pixels_and_lose_a_box():
     keras.utils.set_random_seed(0)
     image = RNG.uniform(0.6, 1, (1, 28, 28, 1)).astype(np.float32)
@@ -92,13 +102,12 @@ def test_examples_stand_in_the_column_of_their_class(clothes, shown):
         np.testing.assert_array_equal(drawn, clothes.x_train[clothes.y_train == c][0, :, :, 0])
 
 
-def test_curves_are_drawn_in_percent_and_the_alt_text_names_the_higher_one(shown):
-    chapter_09.show_curves({"accuracy": [0.7, 0.8], "val_accuracy": [0.6, 0.9]})
+def test_the_first_epoch_is_drawn_in_percent_and_the_alt_text_names_the_longest_step(shown):
+    chapter_09.show_first_epoch({"reported": 0.7, "at the end": 0.8, "validation": 0.85})
     [call] = shown
-    drawn = [line.get_ydata().tolist() for line in call.axes[0].lines]
-    np.testing.assert_allclose(drawn, [[70, 80], [60, 90]])
-    assert "the training accuracy is the higher one" in call.alt
-    assert "2 epochs" in title(call.axes[0])
+    np.testing.assert_allclose(call.axes[0].lines[0].get_xdata(), [70, 80, 85])
+    assert "from “reported” to “at the end”" in call.alt
+    assert "15 points between training and validation" in title(call.axes[0])
 
 
 def test_the_confusion_matrix_says_what_the_watched_class_is_mistaken_for(clothes, shown):
@@ -121,11 +130,19 @@ def test_gains_are_marked_where_their_interval_excludes_zero(shown):
 def test_pairs_are_counted_once_and_not_with_themselves(shown):
     p = np.array([[1, 0.01, 0.5], [0.01, 1, 0.2], [0.5, 0.2, 1]])
     chapter_09.show_pairs({"small": p}, 0.05)
-    assert title(shown[0].axes[0]) == "small:\n1 of 3 pairs"
+    ax = shown[0].axes[0]
+    assert title(ax) == "small:\n1 of 3 pairs"
+    labels = [[t.get_text() for t in axis.get_ticklabels()] for axis in (ax.yaxis, ax.xaxis)]
+    assert labels == [["1", "2"], ["0", "1"]], "no empty row and no empty column"
+    drawn = ax.collections[0].get_array()
+    np.testing.assert_array_equal(drawn.mask, [[False, True], [False, False]])
+    np.testing.assert_array_equal(drawn.compressed(), [True, False, False])
 
 
-def test_trust_draws_both_curves_of_each_network(shown):
-    table = pd.DataFrame({"confidence": [0.4, 0.9], "accuracy": [0.5, 0.8]})
+def test_trust_draws_both_curves_of_each_network_and_no_bin_of_a_few_images(shown):
+    table = pd.DataFrame(
+        {"count": [3, 30, 400], "confidence": [0.2, 0.4, 0.9], "accuracy": [1, 0.5, 0.8]}
+    )
     chapter_09.show_trust({"one": table}, {"one": (np.array([0.5, 1]), np.array([0.1, 0.2]))})
     left, right = shown[0].axes
     assert left.lines[-1].get_ydata().tolist() == [0.5, 0.8]

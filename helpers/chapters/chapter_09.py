@@ -5,6 +5,7 @@ import functools
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from scipy import special, stats
 
@@ -88,6 +89,8 @@ class TwoViews(layers.Layer):
         The longest way in each direction, as a share of the side.
     box : float
         The longest side of the box, as a share of the image's.
+    mirror : bool
+        If false, no image is mirrored in training, and afterwards one answer has to do.
 
     Examples
     --------
@@ -97,14 +100,16 @@ class TwoViews(layers.Layer):
     [[0.25, 0.25, 0.25, 0.25]]
     """
 
-    def __init__(self, network, shift=0.07, box=0.5, **options):
+    def __init__(self, network, shift=0.07, box=0.5, mirror=True, **options):
         super().__init__(**options)
-        self.network, self.shift, self.box = network, shift, box
+        self.network, self.shift, self.box, self.mirror = network, shift, box, mirror
 
     def call(self, images, training=False):
         """Return the probabilities (n, classes) of images (n, h, w, c)."""
         if training:
             return self.network(self.changed(images), training=True)
+        if not self.mirror:
+            return self.network(images)
         return (self.network(images) + self.network(images[:, :, ::-1])) / 2
 
     def changed(self, images):
@@ -115,6 +120,7 @@ class TwoViews(layers.Layer):
             return tf.random.uniform((n, 1, 1, 1), low, high)
 
         side = tf.sign(uniform(-1, 1))  # -1 is mirrored
+        side = side if self.mirror else tf.ones_like(side)
         # by whole pixels: between two pixels the image would be blurred, as no test image is
         dx = (width - 1) * (1 - side) / 2 + tf.round(uniform(-self.shift, self.shift) * width)
         dy = tf.round(uniform(-self.shift, self.shift) * height)
@@ -137,7 +143,7 @@ def build_strong(shape=DIGIT, classes=10, **changes):
     ----------
     shape, classes : as in `build_regularised`
     **changes
-        What `TwoViews` is told of shifts and boxes.
+        What `TwoViews` is told of shifts, boxes and mirrors.
 
     Returns
     -------
@@ -346,26 +352,32 @@ def _file(clothes, name):
     return name if clothes.name == "fashion_mnist" else None
 
 
-def show_curves(history):
-    """Draw training and validation accuracy, epoch by epoch.
+def show_first_epoch(accuracies):
+    """Draw the steps from the training accuracy that Keras reports to the validation accuracy.
 
     Parameters
     ----------
-    history : dict of str to list of float
-        As Keras gives it: ``accuracy`` and ``val_accuracy``.
+    accuracies : dict of str to float in [0, 1]
+        By what was measured; the first is what Keras reports, the last the validation accuracy.
     """
-    figure, ax = plt.subplots(figsize=(7, 3.8))
-    series = {"training": history["accuracy"], "validation": history["val_accuracy"]}
-    percent = {name: 100 * np.array(values) for name, values in series.items()}
-    epochs = np.arange(1, 1 + len(history["accuracy"]))
-    title = f"The first {len(epochs)} epochs of the source's network"
-    plotting.lines(ax, epochs, percent, "epoch", "accuracy (%)", title, label_at_end=False)
-    ax.set_xticks(epochs)
-    higher = max(series, key=lambda name: series[name][0])
+    names, percent = list(accuracies), 100 * np.array(list(accuracies.values()))
+    places = np.arange(len(percent))
+    figure, ax = plt.subplots(figsize=(8.4, 0.9 + 0.55 * len(percent)))
+    ax.plot(percent, places, "o-", color=plotting.COLOURS[0])
+    for place, value in zip(places, percent, strict=True):
+        ax.annotate(f"{value:.1f} %", (value, place), (8, 4), textcoords="offset points")
+    ax.set_yticks(places, names)
+    ax.set_ylim(len(percent) - 0.5, -0.5)
+    ax.margins(x=0.15)
+    gap = percent[-1] - percent[0]
+    title = f"After the first epoch: {gap:.0f} points between training and validation"
+    ax.set(xlabel="accuracy (%)", title=title)
+    longest = np.abs(np.diff(percent)).argmax()
     plotting.show(
         figure,
-        "Training and validation accuracy over the epochs. Both rise; in the first epoch the "
-        f"{higher} accuracy is the higher one.",
+        "Accuracies after the first epoch, one below the other, from what Keras reports to the "
+        f"validation accuracy. The longest step leads from “{names[longest]}” to "
+        f"“{names[longest + 1]}”.",
     )
 
 
@@ -408,7 +420,7 @@ def show_watched(clothes, images, answers, watched):
     if not titles:
         print(f"No test image of the class {name} is misread")
         return
-    title = f"True class {name}. The network says:"
+    title = f"The {len(titles)} surest mistakes at true class {name}. The network says:"
     plotting.show(
         plotting.digit_grid(images, titles, columns=8, title=title),
         f"Test images of the class {name}, each with the other class that the network takes it "
@@ -472,15 +484,16 @@ def show_pairs(tables, level):
     level : float
         Below it, a difference is called significant.
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(2.9 * len(tables), 3.5), squeeze=False)
+    figure, axes = plt.subplots(1, len(tables), figsize=(3.5 * len(tables), 4), squeeze=False)
     for ax, (name, p) in zip(axes.flat, tables.items(), strict=True):
-        p = np.asarray(p)
-        upper = np.triu(np.ones(p.shape, bool))
+        # the first row and the last column of the triangle would be empty
+        p = pd.DataFrame(np.asarray(p)).iloc[1:, :-1]
+        upper = np.triu(np.ones(p.shape, bool), 1)
         colours = [(0.88, 0.88, 0.88), plotting.COLOURS[1]]
         scale = {"cmap": colours, "vmin": 0, "vmax": 1, "cbar": False, "square": True}
         sns.heatmap(p < level, ax=ax, mask=upper, linewidths=1, **scale)
-        below = np.sum((p < level) & ~upper)
-        ax.set_title(f"{name}:\n{below} of {np.sum(~upper)} pairs", fontsize=10)
+        below = np.sum((p.to_numpy() < level) & ~upper)
+        ax.set_title(f"{name}:\n{below} of {np.sum(~upper)} pairs")
         ax.set(xlabel="seed", ylabel="seed")
         ax.tick_params(length=0, rotation=0)
         ax.grid(visible=False)
@@ -495,22 +508,27 @@ def show_pairs(tables, level):
     )
 
 
+FEWEST = 30  # images of a bin whose accuracy is drawn
+
+
 def show_trust(tables, curves):
     """Draw accuracy against confidence, and the mistakes that are left when images are refused.
 
     Parameters
     ----------
     tables : dict of str to DataFrame
-        What `helpers.confidence.reliability` gives, by the name of the network.
+        What `helpers.confidence.reliability` gives, by the name of the network. Bins of fewer
+        than `FEWEST` images are left out: their accuracy is mostly luck.
     curves : dict of str to pair of arrays of shape (n,)
         Coverage and risk, as `helpers.confidence.risk_coverage` gives them.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 4.3))
     left.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
     for name, table in tables.items():
+        table = table[table["count"] >= FEWEST]
         left.plot(table["confidence"], table["accuracy"], "o-", label=name)
-    left.set(xlabel="mean confidence m(x) of a bin", ylabel="accuracy", xlim=(0.2, 1.02))
-    left.set(title="Dots below the line: too sure", ylim=(0.2, 1.02))
+    left.set(xlabel=f"mean confidence m(x) of a bin of {FEWEST} images or more", ylabel="accuracy")
+    left.set(title="Dots below the line: too sure", xlim=(0, 1.02), ylim=(0, 1.02))
     for name, (coverage, risk) in curves.items():
         right.plot(100 * coverage, 100 * risk, label=name)
     right.set(
@@ -518,6 +536,7 @@ def show_trust(tables, curves):
     )
     right.set(ylabel="risk: mistakes among those (%)")
     left.legend()
+    right.legend()
     plotting.show(
         figure,
         "Left: accuracy against mean confidence in bins, one curve for each network, and a dashed "
@@ -542,7 +561,7 @@ def show_walks(clothes, rows, target):
             row_labels=list(rows),
             title=f"What two networks change until they see a {name}",
         ),
-        f"Rows of images: the starts, what the plain and the robust network make of them on the "
-        f"way to {name}, and real images of that class.",
+        f"Rows of images: the starts, what each of two networks makes of them on the way to "
+        f"{name}, and real images of that class.",
         name=_file(clothes, "09_walks"),
     )
