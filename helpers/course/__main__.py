@@ -12,7 +12,7 @@ from pathlib import Path
 from helpers import session
 from helpers.course.notebooks import UsageError
 
-COMMANDS = ("run", "release", "grade", "doctor", "bench", "bands", "train")
+COMMANDS = ("run", "release", "site", "grade", "doctor", "bench", "bands", "train")
 
 # A full or read-only disk, a folder of somebody else: no line of the course can mend these.
 NOT_A_BUG = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
