@@ -10,6 +10,7 @@ import posixpath
 import re
 import shutil
 import struct
+from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -105,7 +106,9 @@ def _check_target(target):
             f"--out must be outside the course or inside build/, not {target}"
         )
     if not target.parent.is_dir():
-        raise notebooks.UsageError(f"--out must lie in a folder; there is no folder {target.parent}")
+        raise notebooks.UsageError(
+            f"--out must lie in a folder; there is no folder {target.parent}"
+        )
     if target.exists() and not target.is_dir():
         raise notebooks.UsageError(f"--out must be a folder; {target} is a file")
     if target.exists() and any(target.iterdir()) and not (target / MARKER).exists():
@@ -228,21 +231,9 @@ class Site:
 
     def _searchable(self, path, part):
         """Return [page, title, [[anchor, heading, path, text], …]] of a page."""
-        from bs4 import BeautifulSoup
-        from bs4.element import NavigableString
-
-        found = [["", part["title"], "", []]]
-        for node in BeautifulSoup(part["body"], "html.parser").descendants:
-            if not isinstance(node, NavigableString):
-                if node.name in ("h2", "h3") and node.get("id"):
-                    heading = node.get_text(" ", strip=True)
-                    level = node.get("data-path", "")
-                    found.append([node["id"], heading.removesuffix(f" {level}"), level, []])
-                elif node.name == "img" and node.get("alt"):
-                    found[-1][3].append(node["alt"])
-            elif node.find_parent(["style", "script"]) is None:
-                found[-1][3].append(str(node))
-        sections = [[*rest, " ".join(" ".join(texts).split())] for *rest, texts in found]
+        reader = Sections(part["title"])
+        reader.feed(part["body"])
+        sections = [[" ".join(text.split()) for text in section] for section in reader.found]
         return [self.pages[path], part["title"], sections]
 
     # --- what a page shows and links
@@ -286,7 +277,46 @@ class Site:
         try:
             return (ROOT / path).read_bytes()
         except OSError:
-            raise notebooks.UsageError(f"{folder or 'README.md'} links {name}: no such file") from None
+            raise notebooks.UsageError(
+                f"{folder or 'README.md'} links {name}: no such file"
+            ) from None
+
+
+class Sections(HTMLParser):
+    """Cut a page at its headings, for the search: [anchor, heading, path, text] of each.
+
+    Examples
+    --------
+    >>> reader = Sections("Title")
+    >>> reader.feed('a <h2 id="b">B <span>must</span></h2> c <img alt="d">')
+    >>> reader.found
+    [['', 'Title', '', 'a '], ['b', 'B ', '', ' c  d ']]
+    """
+
+    def __init__(self, title):
+        super().__init__()
+        self.found, self.part = [["", title, "", ""]], 3
+
+    def handle_starttag(self, tag, attrs):
+        """Open a section, or read the alternative text of a picture."""
+        attributes = dict(attrs)
+        if tag in ("h2", "h3") and "id" in attributes:
+            self.found.append([attributes["id"], "", attributes.get("data-path-of", ""), ""])
+            self.part = 1
+        elif tag == "span" and self.part == 1:
+            self.part = None  # the path, which stands beside the heading
+        elif tag == "img":
+            self.found[-1][3] += f" {attributes.get('alt', '')} "
+
+    def handle_endtag(self, tag):
+        """Close a heading."""
+        if tag in ("h2", "h3"):
+            self.part = 3
+
+    def handle_data(self, data):
+        """Read a text, but for what is no text."""
+        if self.part and self.cdata_elem is None:
+            self.found[-1][self.part] += data
 
 
 def _inside(path):
@@ -347,7 +377,9 @@ def _exporter(site, words):
         template_file="notebook.html.j2",
         extra_template_basedirs=[str(TEMPLATE.parent)],
         # anything else is shown as text
-        config={"NbConvertBase": {"display_data_priority": ["text/html", "image/png", "text/plain"]}},
+        config={
+            "NbConvertBase": {"display_data_priority": ["text/html", "image/png", "text/plain"]}
+        },
         filters={
             "words": lambda source: words.html(source),
             "note": lambda source: words.html(source, listed=False),
@@ -384,7 +416,7 @@ def _words(site, folder, name=""):
         def __init__(self):
             super().__init__(escape=False, exclude_anchor_links=True)
             self.name, self.pictures = name, 0
-            self.title, self.contents, self.slugs, self.listed = "", [], set(), True
+            self.title, self.contents, self.slugs, self.listed = "", [], [], True
 
         def html(self, source, listed=True):
             self.listed = listed
@@ -396,12 +428,10 @@ def _words(site, folder, name=""):
             text = PATH.sub("", text)
             if level == 1 and not self.title:
                 self.title = html.unescape(re.sub(r"<[^>]+>", "", text))
-            slug = number = re.sub(r"[^\w\- ]", "", re.sub(r"<[^>]+>|&\w+;", "", text)).lower()
-            slug = number = slug.strip().replace(" ", "-")
-            while slug in self.slugs:  # as GitHub counts them
-                count = int(slug.removeprefix(f"{number}-") or 0) if slug != number else 0
-                slug = f"{number}-{count + 1}"
-            self.slugs.add(slug)
+            slug = _slug(text)
+            again = self.slugs.count(slug)
+            self.slugs.append(slug)
+            slug += f"-{again}" * bool(again)  # as GitHub counts them
             if level == 2 and self.listed:
                 self.contents.append({"id": slug, "title": text, "path": path})
             label = f' <span class="path {path}">{path}</span>' if path else ""
@@ -411,7 +441,9 @@ def _words(site, folder, name=""):
         def paragraph(self, text):
             kind = "vote" if text.startswith("<strong>Predict") else ""
             kind = "about" if text.startswith(("●", "○")) else kind
-            text = PATH.sub(r' · <span class="path \1">\1</span>', text) if kind == "about" else text
+            text = (
+                PATH.sub(r' · <span class="path \1">\1</span>', text) if kind == "about" else text
+            )
             return f'<p class="{kind}">{text}</p>\n' if kind else super().paragraph(text)
 
         def link(self, text, url, title=None):
@@ -422,6 +454,8 @@ def _words(site, folder, name=""):
             return site.linked_picture(folder, url, html.unescape(text))
 
         def inline_math(self, body):
+            if body != body.strip():  # "from 5 $ to 6 $": two prices
+                return html.escape(f"${body}$")
             return formula(body)
 
         def block_math(self, body):
@@ -431,6 +465,18 @@ def _words(site, folder, name=""):
             return self.block_math(f"\\begin{{{name}}}{body}\\end{{{name}}}")
 
     return Words()
+
+
+def _slug(heading):
+    """Return the anchor of a heading, as GitHub makes it.
+
+    Examples
+    --------
+    >>> _slug("1. What <em>is</em> it?")
+    '1-what-is-it'
+    """
+    words = re.sub(r"[^\w\- ]", "", html.unescape(re.sub(r"<[^>]+>", "", heading)))
+    return words.strip().lower().replace(" ", "-")
 
 
 def formula(tex, display="inline"):
