@@ -163,6 +163,14 @@ def test_a_price_is_no_formula(small):
     assert "<math" not in page and "5 $ is no formula" in page
 
 
+@pytest.mark.parametrize(("ground", "text"), [("#35b779", "#000000"), ("#31688e", "#ffffff")])
+def test_text_in_a_coloured_cell_can_be_read(ground, text):
+    style = "<style>#T_0 {\n  background-color: %s;\n  color: %s;\n}</style>"
+    made = site._table(style % (ground, "#f1f1f1"))
+    assert made == style % (ground, text)
+    assert contrast(ground, text) >= 4.5
+
+
 def test_pages_lead_to_the_next_and_to_the_last(small):
     pages = small()
     assert '<a rel="next" href="07_b.html">' in pages["01_a.html"]

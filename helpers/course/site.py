@@ -34,6 +34,8 @@ MAP = "The notebooks"  # the section of README.md with the table of notebooks
 ROW = re.compile(r"^\| \[\w+\]\((?P<path>[^)]+)\) \| (?P<question>.+?) \| ", re.MULTILINE)
 PATH = re.compile(r" · (must|should|extra)$")
 CLAIM = re.compile(r"^[✓✗] ")
+# a cell of `Styler.background_gradient`
+GRADIENT = re.compile(r"(background-color: (#[0-9a-f]{6});\s+color: )#[0-9a-f]{6}")
 # letters of one \mathrm{…}: a single word, in one element
 LETTERS = re.compile(r'(?:<mi mathvariant="normal">[A-Za-z]</mi>){2,}')
 # TeX leaves a thin space between "log" and a letter
@@ -396,7 +398,18 @@ def _table(source):
     """Return a table of pandas without the style that it brings for notebooks."""
     source = re.sub(r"<style scoped>.*?</style>", "", source, flags=re.DOTALL)
     source = re.sub(r' border="1"| style="text-align: right;"', "", source)
-    return _scrolling(source)
+    return _scrolling(GRADIENT.sub(_readable, source))
+
+
+def _readable(style):
+    """Let the text of a coloured cell be black or white; pandas' choice is too pale at times.
+
+    The ground decides by its relative luminance (WCAG 2): both have the same contrast at 0.18.
+    """
+    channels = [int(style[2][place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18
+    return style[1] + ("#000000" if light else "#ffffff")
 
 
 def _scrolling(source):
