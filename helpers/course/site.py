@@ -272,7 +272,7 @@ class Site:
         if content.startswith(b"\x89PNG"):
             size = ' width="{}" height="{}"'.format(*struct.unpack(">II", content[16:24]))
         alt = html.escape(" ".join(alt.split()))
-        return f'<img src="figures/{name}" alt="{alt}"{size} loading="lazy">'
+        return f'<img src="figures/{name}" alt="{alt}"{size}>'
 
     def _read(self, folder, name):
         path = posixpath.normpath(posixpath.join(folder, name))
