@@ -453,7 +453,7 @@ def _words(site, folder, name=""):
 
         def paragraph(self, text):
             kind = "vote" if text.startswith("<strong>Predict") else ""
-            kind = "about" if text.startswith(("●", "○")) else kind
+            kind = "about" if PATH.search(text) else kind  # "●●○ · 8 minutes · must"
             text = (
                 PATH.sub(r' · <span class="path \1">\1</span>', text) if kind == "about" else text
             )
