@@ -604,3 +604,103 @@ def test_a_cell_opens_the_page_in_a_notebook(lab, tmp_path):
     inside.locator("#targets button").nth(4).click()
     inside.locator("#status", has_text="100 steps from near black").wait_for()
     assert inside.locator(".sees b").all_inner_texts() == ["4", "4"]
+
+
+# every text with the ground that it stands on: the ratio of WCAG 2, where it is too low
+TOO_PALE = """() => {
+    const light = colour => {
+        const linear = colour.match(/[\\d.]+/g).slice(0, 3).map(Number).map(c => c / 255)
+            .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05
+    }
+    const ground = node => {
+        const colour = node ? getComputedStyle(node).backgroundColor : 'rgb(255, 255, 255)'
+        return colour === 'rgba(0, 0, 0, 0)' ? ground(node.parentElement) : colour
+    }
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), pale = []
+    while (walker.nextNode()) {
+        const node = walker.currentNode.parentElement
+        if (!walker.currentNode.data.trim() || !node.checkVisibility()) continue
+        const [one, other] = [light(getComputedStyle(node).color), light(ground(node))]
+        const ratio = Math.max(one, other) / Math.min(one, other)
+        if (ratio < 4.5) pale.push(`${ratio.toFixed(2)}: ${walker.currentNode.data.slice(0, 40)}`)
+    }
+    return pale
+}"""
+# characters in the lines of long paragraphs, the middle one of all
+MEASURE = """() => {
+    const counts = [...document.querySelectorAll('.cell > p')].flatMap(p => {
+        const lines = p.getBoundingClientRect().height / parseFloat(getComputedStyle(p).lineHeight)
+        return lines > 2.5 && !p.querySelector('math, img') ? [p.innerText.length / lines] : []
+    })
+    return counts.sort((a, b) => a - b)[Math.floor(counts.length / 2)]
+}"""
+UNSEEN = """() => [...document.querySelectorAll('math')]
+    .filter(each => each.checkVisibility() && !(each.getBoundingClientRect().width > 2))
+    .map(each => each.getAttribute('alttext'))"""
+
+
+def test_a_reader_opens_the_site_from_a_file(page, tmp_path):
+    command = [sys.executable, "-m", "helpers.course", "site", "--out", tmp_path / "site"]
+    environment = os.environ | {"PYTHONPATH": notebooks.python_path()}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=START)
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text))
+    page.emulate_media(color_scheme="light")
+    page.goto((tmp_path / "site" / "index.html").as_uri())
+    page.screenshot(path=PICTURES / "site_index.png", full_page=True)
+
+    # a link, the sections of one path, what is folded
+    page.locator(".card", has_text="05 ·").get_by_role("link").click()
+    page.wait_for_url("**/05_cnn_inversion.html")
+    hidden = page.locator('.cell[data-path="should"]').first
+    assert hidden.is_visible()
+    page.get_by_role("button", name="should").click()
+    assert not hidden.is_visible()
+    assert page.locator('.cell[data-path="must"]').first.is_visible()
+    page.reload()  # the choice is kept
+    assert not hidden.is_visible()
+    page.get_by_role("button", name="should").click()
+    solution = page.locator("details.solution").first
+    assert not solution.locator("pre").is_visible()
+    solution.locator("summary").click()
+    assert solution.locator("pre").is_visible()
+
+    # a word that another page has
+    page.keyboard.press("/")
+    page.keyboard.type("contrastive divergence")
+    found = page.locator("#found a", has_text="11 ·").first
+    found.wait_for()
+    assert "contrastive" in page.locator("#found mark").all_inner_texts()[0].lower()
+    page.screenshot(path=PICTURES / "site_search.png")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/11_boltzmann_machines.html*")
+
+    # light and dark, on a projector and on a phone
+    pages = sorted((tmp_path / "site").glob("*.html"))
+    for name in ("dark", "light"):
+        page.locator("button.theme").click()
+        for file in pages:
+            page.goto(file.as_uri())
+            assert page.locator("html").get_attribute("data-theme") == name
+            page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+            assert page.evaluate(TOO_PALE) == [], f"{file.name}, {name}"
+            assert page.evaluate(UNSEEN) == [], file.name
+            if file.name.startswith("05"):
+                assert 60 <= page.evaluate(MEASURE) <= 80
+                page.screenshot(path=PICTURES / f"site_{name}.png", full_page=True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    for file in pages:
+        page.goto(file.as_uri())
+        page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        assert page.evaluate("document.documentElement.scrollWidth") == 390, file.name
+        if file.name.startswith("05"):
+            page.screenshot(path=PICTURES / "site_phone.png", full_page=True)
+            page.get_by_role("button", name="Menu").click()
+            page.get_by_role("link", name="06 ·").first.click()
+            page.wait_for_url("**/06_knn_inversion.html")
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert said == []

@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+from helpers import explore
 from helpers.course import editions, notebooks, pack, release
 from helpers.course.__main__ import main
 
@@ -73,6 +74,7 @@ def small(tmp_path, monkeypatch):
         (folder / "requirements.txt").write_text("-e .\n")
 
     monkeypatch.setattr(release, "release", one_file)
+    monkeypatch.setattr(explore, "page", lambda: "<html>a page</html>")
     monkeypatch.setattr(release, "data_here", lambda books: ({}, ["MNIST is not here."]))
     lock = tmp_path / "lock"
     monkeypatch.setattr(pack, "LOCK", lock)
@@ -83,7 +85,12 @@ def test_a_stick_holds_the_packages_the_copy_and_what_to_type(small, index, tmp_
     small.write_text("# a comment\n" + index.replace(" --hash", " \\\n    --hash"))
     out = tmp_path / "stick"
     main(["pack", "--out", str(out), "--systems", "windows", "linux", "--pythons", "3.12", "3.13"])
-    assert sorted(path.name for path in out.iterdir()) == ["START.md", "course", "wheels"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "START.md",
+        "course",
+        "explore.html",
+        "wheels",
+    ]
     assert [path.name for path in (out / "wheels").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
     text = (out / "START.md").read_text(encoding="utf-8")
     assert "windows and linux with Python 3.12 and 3.13" in text and "{" not in text

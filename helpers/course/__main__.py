@@ -13,7 +13,18 @@ from pathlib import Path
 from helpers import session
 from helpers.course.notebooks import UsageError
 
-COMMANDS = ("run", "release", "pack", "grade", "doctor", "bench", "bands", "train", "explore")
+COMMANDS = (
+    "run",
+    "release",
+    "pack",
+    "site",
+    "grade",
+    "explore",
+    "doctor",
+    "bench",
+    "bands",
+    "train",
+)
 
 # A full or read-only disk, a folder of somebody else: no line of the course can mend these.
 NOT_A_BUG = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}

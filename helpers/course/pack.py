@@ -90,7 +90,7 @@ def main(arguments):
 
 
 def stick(folder, systems, pythons):
-    """Fill a folder with packages, the students' copy with its data, and what to type.
+    """Fill a folder with packages, the students' copy and its data, a page, and what to type.
 
     Parameters
     ----------
@@ -106,6 +106,8 @@ def stick(folder, systems, pythons):
     UsageError
         If a package cannot be had for one of them.
     """
+    from helpers import explore
+
     books = {path: notebooks.read(path) for path in notebooks.find(everything=True)}
     datasets, lacking = release.data_here(books)
     release.release(folder / "course", datasets=datasets)
@@ -119,9 +121,10 @@ def stick(folder, systems, pythons):
     for word, value in {
         "systems": notebooks.in_words(systems),
         "pythons": notebooks.in_words(pythons),
-        "data": release.about(datasets),
+        "data": release.about_data(datasets),
     }.items():
         text = text.replace(f"{{{word}}}", value)
+    (folder / "explore.html").write_text(explore.page(), encoding="utf-8", newline="\n")
     (folder / "START.md").write_text(text, encoding="utf-8", newline="\n")
 
 

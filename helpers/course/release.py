@@ -128,7 +128,7 @@ def release(target, paths=None, edition="students", datasets=None):
     books = {path: notebooks.read(path) for path in paths or notebooks.find(everything=True)}
     datasets = datasets or {}
     readme = (ROOT / READMES[edition]).read_text(encoding="utf-8")
-    texts = {"README.md": readme.replace("{data}", about(datasets))}
+    texts = {"README.md": readme.replace("{data}", about_data(datasets))}
     without, outcomes = set(), {}
     if edition == "presenter":
         copies = {path: editions.presenters_copy(book) for path, book in books.items()}
@@ -163,7 +163,7 @@ def release(target, paths=None, edition="students", datasets=None):
             _write_outcomes(outcomes, temporary / "helpers")
         manifest = {"edition": edition, "files": _digests(temporary)}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        _replace(target, temporary)
+        replace(target, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -244,7 +244,7 @@ def _write_data(datasets, folder):
         np.savez_compressed(folder / f"{name}.npz", **arrays)
 
 
-def about(datasets):
+def about_data(datasets):
     """Say in a copy's README where its data come from."""
     from helpers import data
 
@@ -353,7 +353,7 @@ def left_by_running(path):
     )
 
 
-def _replace(target, new):
+def replace(target, new):
     """Put a folder in the place of another; if that fails, the old one is still there."""
     old = new.with_suffix(".old")
     if target.exists():
