@@ -205,6 +205,14 @@ CHANGES = {
             ["400 units", "10 characters"],
         ),
     ],
+    "12": [
+        (
+            "layers, width = (5, 200) if full else (5, 50)",
+            "layers, width = 3, 30",
+            [],
+        ),
+        ("epochs = 8 if full else 6", "epochs = 2", []),
+    ],
 }
 
 
