@@ -23,19 +23,17 @@ def _root_trace(a, b):
 @parts.right
 @parts.mistake("The means count with the square of their distance.", power=0.5)
 @parts.mistake("Twice the root: the trace of C_a + C_b - 2 root.", times=1)
-@parts.mistake("The root of the product is missing in the trace.", times=0)
 @parts.mistake(ROOT, root=lambda a, b: np.trace(np.sqrt(np.abs(a @ b))))
 @parts.mistake(
     "Take the root of the product of the covariances.", root=lambda a, b: np.trace(a @ b)
 )
 @parts.mistake("np.cov takes rows for features: rowvar=False.", rowvar=True)
-@parts.mistake("The sum of all entries is no trace.", total=np.sum)
-def _parts(a, b, power=1.0, times=2, root=_root_trace, rowvar=False, total=np.trace):
+def _parts(a, b, power=1.0, times=2, root=_root_trace, rowvar=False):
     gap = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2) ** power
     if rowvar:
         a, b = a[: min(len(a), len(b))], b[: min(len(a), len(b))]
     of_a, of_b = np.cov(a, rowvar=rowvar), np.cov(b, rowvar=rowvar)
-    return np.array([gap, total(of_a) + total(of_b) - times * root(of_a, of_b)])
+    return np.array([gap, np.trace(of_a) + np.trace(of_b) - times * root(of_a, of_b)])
 
 
 @parts.mistake("First the part of the means, then that of the spreads.")
@@ -80,7 +78,7 @@ def _nats(mean, log_variance, half=2, sign=1, width=1.0, power=2, one=1, over=np
 @nats.mistake(one_a_unit)
 def _of_images(mean, log_variance):
     each = mean**2 + np.exp(log_variance) - log_variance - 1
-    return np.append(each.sum(axis=1), 0)
+    return each.sum(axis=1) / 2
 
 
 def _near(images, others, which=np.min):

@@ -381,8 +381,8 @@ def show_training(curves, name=None):
 
     Parameters
     ----------
-    curves : dict of str to dict of str to list
-        Training -> ``minutes``, ``critic``, ``generator`` and ``fd``, all of one length.
+    curves : dict of str to DataFrame
+        Training -> columns ``minutes``, ``critic``, ``generator`` and ``fd``.
     name : str, optional
     """
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
@@ -404,4 +404,26 @@ def show_training(curves, name=None):
         "fall and rise, and the Fréchet distance of drawn images to held-out training images. "
         f"A line for each of {', '.join(curves)}.",
         name=name,
+    )
+
+
+def show_units(said):
+    """Draw the nats that each latent unit says, from the most to the least.
+
+    Parameters
+    ----------
+    said : dict of str to array of shape (latent,), falling
+        Model -> nats.
+    """
+    figure, ax = plt.subplots(figsize=(7.6, 3.6))
+    for label, values in said.items():
+        ax.plot(np.arange(1, len(values) + 1), values, marker="o", label=label)
+    ax.set(xlabel="latent unit, in the order of what it says", ylabel="nats for an image")
+    ax.legend(frameon=False)
+    sums = ", ".join(f"{values.sum():.0f} nats in {label}" for label, values in said.items())
+    figure.suptitle(f"All units together: {sums}", x=0.01, ha="left", fontsize=12)
+    plotting.show(
+        figure,
+        "For each model a falling curve: the nats that each latent unit says of an image, from "
+        f"the most talkative unit to the most silent one. A curve for each of {', '.join(said)}.",
     )
