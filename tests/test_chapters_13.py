@@ -97,7 +97,13 @@ def test_the_two_scores_are_said_to_disagree_only_where_they_do(shown):
 def test_codes_are_drawn_row_by_row(shown):
     vae = generative.dense_vae(2, 4)
     codes = np.random.default_rng(0).normal(size=(2, 3, 2)).astype("float32")
-    chapter_13.show_codes(vae, codes, "abc", "Codes", "Rows of digits.")
+    chapter_13.show_codes(
+        vae,
+        codes,
+        "abc",
+        "Codes",
+        "Rows of small gray digits that a decoder made of the codes given.",
+    )
     expected = vae.decode(codes[1, 2:3])[0, ..., 0]
     drawn = [ax.images[0].get_array() for ax in shown[0].figure.axes if ax.images]
     assert len(drawn) == 6
@@ -121,6 +127,10 @@ def test_the_nats_of_all_units_stand_in_the_title(shown):
 
 
 def test_a_row_of_images_for_each_label(shown):
-    chapter_13.show_rows({"a": BITS[:3], "b": BITS[3:6]}, "Rows", "Two rows.")
+    chapter_13.show_rows(
+        {"a": BITS[:3], "b": BITS[3:6]},
+        "Rows",
+        "Two rows of three small black-and-white images, one row for each.",
+    )
     drawn = [ax for ax in shown[0].figure.axes if ax.images]
     assert len(drawn) == 6

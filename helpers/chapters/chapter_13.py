@@ -12,7 +12,6 @@ import pandas as pd
 from helpers import checkpoints, generative, models, plotting, session
 from helpers.backend import keras
 from helpers.boltzmann import RBM
-from helpers.chapters import chapter_11
 from helpers.exercises import Exercise, not_nan
 from helpers.training import Recipe
 
@@ -141,7 +140,7 @@ def in_black_and_white(mnist):
     rng, x = np.random.default_rng(1), mnist.x_train
     x = (rng.random(x.shape, dtype=np.float32) < x).astype(np.float32)
     cut = len(x) * 5 // 6
-    test = chapter_11.drawn_digits(mnist).reshape(mnist.x_test.shape)
+    test = generative.drawn_digits(mnist).reshape(mnist.x_test.shape)
     drawn = dataclasses.replace(mnist, x_train=x[:cut], y_train=mnist.y_train[:cut], x_test=test)
     return drawn, x[cut:]
 
@@ -178,7 +177,8 @@ def load(name):
 
     Parameters
     ----------
-    name : key of `SHIPPED`, or ``"dbn_top"``, a machine over hidden units and labels
+    name : key of `SHIPPED`, or of a machine
+        ``"rbm"`` is that of notebook 11, ``"dbn_top"`` one over its hidden units and labels.
 
     Returns
     -------
