@@ -397,11 +397,11 @@ def show_training(curves, name=None):
         ax.set(xlabel="minutes of one core", title=label)
     axes[2].set(yscale="log")
     axes[2].legend(frameon=False)
-    figure.suptitle("The losses do not say how good the images are", x=0.01, ha="left", fontsize=12)
+    figure.suptitle("Two losses, and the distance of what is drawn", x=0.01, ha="left", fontsize=12)
     plotting.show(
         figure,
-        "Three panels over the minutes of training: the losses of critic and generator, which "
-        "fall and rise, and the Fréchet distance of drawn images to held-out training images. "
+        "Three panels over the minutes of training: the losses of critic and generator, and the "
+        "Fréchet distance of drawn images to held-out training images. "
         f"A line for each of {', '.join(curves)}.",
         name=name,
     )
