@@ -75,6 +75,12 @@ def test_a_model_ships_in_half_precision_and_only_as_its_card_says(tmp_path, mon
         chapter_13.load(name)
 
 
+def test_what_ships_stays_small():
+    names = [*chapter_13.SHIPPED, "dbn_top"]
+    sizes = [(checkpoints.PRETRAINED / f"mnist-{name}.npz").stat().st_size for name in names]
+    assert sum(sizes) < 6e6
+
+
 @pytest.mark.parametrize("name", [*chapter_13.SHIPPED, "dbn_top"])
 def test_what_ships_says_its_minutes_and_what_it_reached_on_held_out_digits(name):
     _, card = chapter_13.load(name)

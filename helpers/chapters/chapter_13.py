@@ -165,6 +165,8 @@ FEATURES = {
 SHIPPED = {  # name -> how the model was built
     "conv_vae": generative.conv_vae,
     "conv_vae_beta4": functools.partial(generative.conv_vae, beta=4.0),
+    "drawn_cnn": models.ABLATIONS["dense_64"],
+    "drawn_mlp": _build_mlp,
     "dcgan": lambda: generative.GAN(generative.build_generator(), generative.build_critic()),
     "wgan": lambda: generative.WassersteinGAN(
         generative.build_generator(), generative.build_critic()
@@ -182,7 +184,7 @@ def load(name):
 
     Returns
     -------
-    model : BetaVAE, GAN or RBM
+    model : BetaVAE, GAN, RBM or keras.Model
         Of a GAN only the average of the generator is kept.
     card : dict
 
@@ -209,13 +211,30 @@ def load(name):
     return model, card
 
 
+def load_networks(drawn):
+    """Load the two networks whose features are compared; on the sample they are trained here.
+
+    Parameters
+    ----------
+    drawn : Dataset
+        Black and white: see `in_black_and_white`.
+
+    Returns
+    -------
+    dict of str to keras.Model
+    """
+    if drawn.profile == "full":
+        return {name: load(network.name)[0] for name, network in FEATURES.items()}
+    return {name: models.load_or_train(network, drawn) for name, network in FEATURES.items()}
+
+
 def ship(name, model, card):
     """Write the weights of a model, in half precision, and its card to the pretrained ones.
 
     Parameters
     ----------
     name : str
-    model : BetaVAE, GAN or RBM
+    model : BetaVAE, GAN, RBM or keras.Model
     card : dict
         Its settings, minutes and held-out numbers. The digest of its weights is added.
 
