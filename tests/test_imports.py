@@ -28,6 +28,7 @@ ROOMS = {
     "models": ["session", "backend", "validation", "data", "checkpoints", "training"],
     "trajectory": ["session", "validation"],
     "boltzmann": ["session", "backend", "validation"],
+    "generative": ["session", "backend", "validation"],
     "inversion": ["session", "backend", "validation", "trajectory"],
     "neighbours": ["session", "backend", "validation", "trajectory"],
     "confidence": ["session", "validation", "trajectory"],

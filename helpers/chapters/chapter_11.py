@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers import boltzmann, checkpoints, data, plotting
 from helpers.exercises import Exercise, not_nan
+from helpers.generative import drawn_digits  # noqa: F401 - the notebook takes it from here
 
 RNG = np.random.default_rng(0)
 WEIGHTS, DREAMS = RNG.normal(0, 1.5, (5, 3)), RNG.integers(0, 2, (3, 5)).astype(float)
@@ -165,44 +166,7 @@ def hamming(a, b):
     return a @ (1 - b).T + (1 - a) @ b.T
 
 
-DRAWN = {
-    "full": "597095f4f0ba11d7135fe054cfc8bb9c392b4feb2eacfffdf9badeb2c7a81d64",
-    "lite": "c3c697bf9d0e5a794f37f68d66322de4379024c73e7bb38543407b761cbfd032",
-}
 SHIPPED = checkpoints.PRETRAINED / "mnist-rbm.npz"
-
-
-def drawn_digits(mnist):
-    """Draw the test images of MNIST in black and white, once, from a fixed seed.
-
-    Parameters
-    ----------
-    mnist : Dataset
-
-    Returns
-    -------
-    float32 array of shape (n, 784) of 0 and 1
-
-    Raises
-    ------
-    RuntimeError
-        If the images drawn are others than those that all numbers here are about.
-
-    Examples
-    --------
-    >>> drawn_digits(data.load("mnist", "lite")).shape
-    MNIST: 4,000 training and 1,000 test images from data/samples, verified
-    (1000, 784)
-    """
-    gray = mnist.x_test.reshape(len(mnist.x_test), -1)
-    digits = np.random.default_rng(0).random(gray.shape, dtype=np.float32) < gray
-    found = hashlib.sha256(np.packbits(digits).tobytes()).hexdigest()
-    if found != DRAWN[mnist.profile]:
-        raise RuntimeError(
-            f"the digits drawn have the SHA-256 {found[:12]}…, expected "
-            f"{DRAWN[mnist.profile][:12]}…: another NumPy draws other numbers"
-        )
-    return digits.astype(np.float32)
 
 
 def load_shipped():
