@@ -107,7 +107,7 @@ def test_the_first_epoch_is_drawn_in_percent_and_the_alt_text_names_the_longest_
     [call] = shown
     np.testing.assert_allclose(call.axes[0].lines[0].get_xdata(), [70, 80, 85])
     assert "from “reported” to “at the end”" in call.alt
-    assert "15 points between training and validation" in title(call.axes[0])
+    assert "15 points between training and validation" in call.axes[0].figure.get_suptitle()
 
 
 def test_the_confusion_matrix_says_what_the_watched_class_is_mistaken_for(clothes, shown):

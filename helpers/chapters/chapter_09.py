@@ -371,7 +371,8 @@ def show_first_epoch(accuracies):
     ax.margins(x=0.15)
     gap = percent[-1] - percent[0]
     title = f"After the first epoch: {gap:.0f} points between training and validation"
-    ax.set(xlabel="accuracy (%)", title=title)
+    ax.set_xlabel("accuracy (%)")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     longest = np.abs(np.diff(percent)).argmax()
     plotting.show(
         figure,
