@@ -555,13 +555,13 @@ def frechet_distance(a, b):
     5.0
     """
     a, b = _table(a, "a"), _table(b, "b")
-    means = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    apart = a.mean(axis=0) - b.mean(axis=0)
     spread_a, spread_b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
     # the root of a product of two covariances has the trace of a root that is symmetric
     values, vectors = np.linalg.eigh(spread_a)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
     common = np.sqrt(np.linalg.eigvalsh(root @ spread_b @ root).clip(0)).sum()
-    return float(max(0, means + np.trace(spread_a) + np.trace(spread_b) - 2 * common))
+    return float(max(0, apart @ apart + np.trace(spread_a) + np.trace(spread_b) - 2 * common))
 
 
 def precision_recall(real, drawn, k=3):
@@ -588,8 +588,8 @@ def precision_recall(real, drawn, k=3):
     Examples
     --------
     >>> real = np.array([[0.0], [1], [10], [11]])
-    >>> precision_recall(real, np.array([[0.4], [0.5], [1.2]]), k=1)  # all good, half is missing
-    (1.0, 0.5)
+    >>> precision_recall(real, np.array([[0.4], [0.5], [1.2]]), k=1)  # all good, most are missing
+    (1.0, 0.25)
     """
     real, drawn = _table(real, "real"), _table(drawn, "drawn")
     k = validation.whole_number(k, "k", 1, min(len(real), len(drawn)) - 1)

@@ -392,7 +392,7 @@ def schedules(labels):
     Examples
     --------
     >>> list(schedules(60_000))[:2]
-    ['small random', 'small random, four times as long']
+    ['small random', 'pretrained']
     """
     found, recorded_ones = {}, recorded()
     for start, word in WORDS.items():
@@ -418,7 +418,7 @@ def record(seeds, groups):
     mnist = data.load("mnist", "full")
     x_train, x_test = (x.reshape(len(x), -1) for x in (mnist.x_train, mnist.x_test))
     done = recorded()
-    kept = functools.cache(functools.partial(_kept, x_train))
+    kept = functools.cache(functools.partial(_stack_of, x_train))
     for group, seed in itertools.product(groups, seeds):
         for own in group:
             if seed in done.get(own, {}):
@@ -434,7 +434,7 @@ def record(seeds, groups):
             )
 
 
-def _kept(images, width, seed):
+def _stack_of(images, width, seed):
     """Pretrain all layers that networks of a width need, unless this was done before."""
     layers = max(own.layers for group in settings() for own in group if own.width == width)
     how = "-".join(map(str, PRETRAINING.values()))

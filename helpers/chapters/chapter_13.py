@@ -207,7 +207,7 @@ def load(name):
     if name not in SHIPPED:
         return RBM(*arrays), card
     model = SHIPPED[name]()
-    _kept(model).set_weights(arrays)
+    _stored_part(model).set_weights(arrays)
     return model, card
 
 
@@ -245,7 +245,7 @@ def ship(name, model, card):
     if isinstance(model, RBM):
         arrays = [model.weights, model.visible_bias, model.hidden_bias]
     else:
-        arrays = _kept(model).get_weights()
+        arrays = _stored_part(model).get_weights()
     arrays = [array.astype(np.float16) for array in arrays]
     file = checkpoints.PRETRAINED / f"mnist-{name}.npz"
     np.savez_compressed(file, **{f"{i:02}": array for i, array in enumerate(arrays)})
@@ -253,7 +253,7 @@ def ship(name, model, card):
     file.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
-def _kept(model):
+def _stored_part(model):
     return getattr(model, "average", model)
 
 
