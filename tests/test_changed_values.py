@@ -214,9 +214,9 @@ CHANGES = {
         ("epochs = 8 if full else 6", "epochs = 2", []),
     ],
     "13": [
-        ("rounds = 3 if full else 1", "rounds = 2", []),
-        ("turns = np.linspace(-2.5, 2.5, 11)", "turns = np.linspace(-1, 1, 5)", ["−2.5", "-2.5"]),
-        ("samples = 500 if full else 20", "samples = 5", ["20 codes", "500 codes"]),
+        ("rounds = 3 if full else 1", "rounds = 2", ["3 rounds"]),
+        ("turns = np.linspace(-2.5, 2.5, 11)", "turns = np.linspace(-1, 1, 5)", []),
+        ("samples = 500 if full else 20", "samples = 5", ["500 codes"]),
     ],
 }
 
