@@ -230,6 +230,7 @@ def setting(layers, width, labels, optimiser, start, *, rate=None, longer=1):
 
 
 LAYERS, WIDTHS = (1, 2, 3, 4, 5), (50, 100, 200, 500)
+WIDE = 1024  # units of the one layer that shows what more units bring
 LABELS = (100, 1000, 3000, 10_000, 60_000)
 EVERYTHING = LABELS[-1]
 LINES = (("gd", "random"), ("gd", "dbn"), ("adam", "random"), ("adam", "dbn"))
@@ -249,7 +250,8 @@ def settings():
     labels = [(2, 200, n) for n in LABELS]
     better = [(2, 200, n) for n in (1000, 10_000, EVERYTHING)]
     narrow = [(2, width, EVERYTHING) for width in WIDTHS if width < 200]
-    wide = [(2, WIDTHS[-1], n) for n in (1000, 10_000, EVERYTHING)]
+    wide = [(1, WIDE, n) for n in (1000, 10_000, EVERYTHING)]
+    widest = (2, WIDTHS[-1], EVERYTHING)
     others = [(n, 200, 10_000) for n in LAYERS if n not in (2, 5)]
     return [
         [setting(*size, *line) for size in deep for line in LINES + FAIR],
@@ -263,7 +265,7 @@ def settings():
             for schedule in (LONGER, FASTER)
         ],
         [setting(*size, *line) for size in others for line in LINES],
-        [setting(*wide[-1], "gd", start) for start in ("dbn", "random")],
+        [setting(*widest, *line) for line in LINES],
         [setting(*deep[1], "gd", start, **LONGER) for start in ("dbn", "random")],
     ]
 
