@@ -68,12 +68,12 @@ def _stem(network, dataset, seed):
     return f"{dataset.name}-{network.name}" + (f"-seed{seed}" if seed else "")
 
 
-def digest(model):
-    """SHA-256 of the bytes of a model's weight arrays, in their order.
+def digest(arrays):
+    """SHA-256 of the bytes of arrays, for example of a model's weights, in their order.
 
     Parameters
     ----------
-    model : keras.Model
+    arrays : sequence of array
 
     Returns
     -------
@@ -81,12 +81,11 @@ def digest(model):
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> digest(SimpleNamespace(get_weights=lambda: [np.zeros(2, np.float32)]))[:12]
+    >>> digest([np.zeros(2, np.float32)])[:12]
     'af5570f5a181'
     """
     sha = hashlib.sha256()
-    for array in model.get_weights():
+    for array in arrays:
         sha.update(np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()
 
@@ -140,7 +139,7 @@ def load(model, path, expected):
         _load_weights(model, path)
         if not all(np.isfinite(array).all() for array in model.get_weights()):
             raise NotUsable("it holds weights that are NaN or infinite")
-        if digest(model) != card["sha256"]:
+        if digest(model.get_weights()) != card["sha256"]:
             raise NotUsable("its weights are not those of its model card: another SHA-256")
     except (NotUsable, OSError) as reason:
         print(f"{path.name} is not used: {reason}.")
@@ -222,7 +221,11 @@ def save(model, path, card):
         If the disk is full or read-only.
     """
     versions = {package: metadata.version(package) for package in ("tensorflow", "keras")}
-    card = {**card, "sha256": digest(model), "versions": card.get("versions", versions)}
+    card = {
+        **card,
+        "sha256": digest(model.get_weights()),
+        "versions": card.get("versions", versions),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(card, indent=1) + "\n"
     writers = {
@@ -242,3 +245,70 @@ def save(model, path, card):
     finally:
         for file in temporary.values():
             file.unlink(missing_ok=True)
+
+
+# models that are no single Keras network: their arrays alone
+
+
+def load_arrays(name):
+    """Load the arrays of a model that the repository brings along, and its card.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"mnist-rbm"``.
+
+    Returns
+    -------
+    arrays : list of float32 array
+        In the order in which they were shipped.
+    card : dict
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such model.
+    RuntimeError
+        If the arrays are not those of the card.
+
+    Examples
+    --------
+    >>> load_arrays("mnist-rbm")[0][0].shape
+    (784, 500)
+    """
+    file = PRETRAINED / f"{name}.npz"
+    card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    with np.load(file) as stored:
+        arrays = [stored[key].astype(np.float32) for key in stored.files]
+    if digest(arrays) != card["sha256"]:
+        raise RuntimeError(f"{file.name} does not hold the arrays of its card: get it again")
+    return arrays, card
+
+
+def ship_arrays(name, arrays, card):
+    """Write arrays, in half precision, and their card beside the pretrained networks.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"mnist-wgan"``.
+    arrays : sequence of array
+    card : dict
+        How they were made, and what they reach. The digest and the versions are added.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or read-only; what was there before stays.
+    """
+    half = [np.asarray(array, np.float16) for array in arrays]
+    versions = {package: metadata.version(package) for package in ("tensorflow", "keras", "numpy")}
+    card = {**card, "versions": versions, "sha256": digest([a.astype(np.float32) for a in half])}
+    file = PRETRAINED / f"{name}.npz"
+    written = file.with_name(f"{os.getpid()}-{file.name}")
+    try:
+        np.savez_compressed(written, **{f"{i:02}": array for i, array in enumerate(half)})
+        os.replace(written, file)
+    finally:
+        written.unlink(missing_ok=True)
+    file.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")

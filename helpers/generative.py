@@ -78,7 +78,7 @@ def drawn_digits(mnist):
     return digits
 
 
-def train(model, images, optimizer, *, epochs, batch_size=100, seed=None):
+def train(model, images, optimizer, *, epochs, batch_size=100, seed=None, watch=None):
     """Train a model in place, on images that it need not know the labels of.
 
     Parameters
@@ -91,6 +91,8 @@ def train(model, images, optimizer, *, epochs, batch_size=100, seed=None):
     epochs, batch_size : int
     seed : int, optional
         Of the order and of all that is drawn at random. Default: the seed of the session.
+    watch : callable ``(epoch, losses)``, optional
+        Called after each epoch, counted from 1.
 
     Returns
     -------
@@ -119,9 +121,12 @@ def train(model, images, optimizer, *, epochs, batch_size=100, seed=None):
     model.compile(optimizer, jit_compile=False)
     steps = epochs * len(images) // batch_size
     with session.progress_bar(steps, "training", delay=1) as bar:
-        count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
+        hooks = [keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **logs: bar.update())]
+        if watch is not None:
+            after = keras.callbacks.LambdaCallback(on_epoch_end=lambda i, logs: watch(i + 1, logs))
+            hooks.append(after)
         history = model.fit(
-            images, batch_size=batch_size, epochs=epochs, callbacks=[count], verbose=0
+            images, batch_size=batch_size, epochs=epochs, callbacks=hooks, verbose=0
         ).history
     if not all(np.isfinite(values[-1]) for values in history.values()):
         raise RuntimeError("the training diverged: a smaller learning rate may help")

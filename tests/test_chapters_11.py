@@ -1,13 +1,12 @@
 """The figures of room 11: what is drawn, read from the artists, and what is said of it."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import boltzmann, data
+from helpers import data
 from helpers.chapters import chapter_11
 
 RNG = np.random.default_rng(0)
@@ -86,16 +85,3 @@ def test_digits_that_are_drawn_otherwise_are_refused(monkeypatch):
     turned = dataclasses.replace(mnist, x_test=mnist.x_test[::-1])
     with pytest.raises(RuntimeError, match="the digits drawn have the SHA-256"):
         chapter_11.drawn_digits(turned)
-
-
-def test_a_shipped_machine_is_used_only_if_it_fits_its_card(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(chapter_11, "SHIPPED", tmp_path / "mnist-rbm.npz")
-    assert chapter_11.load_shipped() is None
-    machine = boltzmann.independent(BITS, 3)
-    chapter_11.ship(machine, {"epochs": 1})
-    loaded = chapter_11.load_shipped()
-    np.testing.assert_array_equal(loaded.visible_bias, machine.visible_bias)
-    card = tmp_path / "mnist-rbm.json"
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": "0"}), encoding="utf-8")
-    assert chapter_11.load_shipped() is None
-    assert "its weights are not those of its card" in capsys.readouterr().out

@@ -123,7 +123,7 @@ def test_recording_goes_on_where_it_stopped(monkeypatch, tmp_path, sample, capsy
         for start in ("random", "dbn")
     ]
     monkeypatch.setattr(chapter_12, "settings", lambda: [few])
-    monkeypatch.setitem(chapter_12.PRETRAINING, "epochs", 1)
+    monkeypatch.setitem(chapter_12.PRETRAINING["dbn"], "epochs", 1)
     chapter_12.record([0], [few])
     first = (tmp_path / chapter_12.FILE).read_text()
     assert [json.loads(line)["setting"]["start"] for line in first.splitlines()] == [

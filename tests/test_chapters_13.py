@@ -71,7 +71,7 @@ def test_a_model_ships_in_half_precision_and_only_as_its_card_says(tmp_path, mon
         np.testing.assert_allclose(loaded.draw(2, 0), model.draw(2, 0), atol=0.02)
     file = tmp_path / f"mnist-{name}.json"
     file.write_text(json.dumps(card | {"sha256": "0"}), encoding="utf-8")
-    with pytest.raises(RuntimeError, match="does not hold the weights of its card"):
+    with pytest.raises(RuntimeError, match="does not hold the arrays of its card"):
         chapter_13.load(name)
 
 

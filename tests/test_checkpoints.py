@@ -262,11 +262,11 @@ def test_everything_that_decides_what_is_trained_gives_another_path(dataset, mon
 
 def test_the_digest_sees_each_weight_and_their_order():
     model = build()
-    digests = {checkpoints.digest(model)}
+    digests = {checkpoints.digest(model.get_weights())}
     kernel, bias, *rest = model.get_weights()
     for changed in ([kernel + 1e-7, bias, *rest], [kernel[::-1], bias, *rest]):
         model.set_weights(changed)
-        digests.add(checkpoints.digest(model))
+        digests.add(checkpoints.digest(model.get_weights()))
     assert len(digests) == 3
 
 
@@ -298,7 +298,10 @@ def test_a_whole_card_keeps_its_versions_and_gets_the_digest_of_the_weights(stor
     card = {"versions": {"keras": "3.10"}, "sha256": "of other weights"}
     checkpoints.save(model, path, card)
     written = json.loads(checkpoints.card_path(path).read_text())
-    assert written == {"versions": {"keras": "3.10"}, "sha256": checkpoints.digest(model)}
+    assert written == {
+        "versions": {"keras": "3.10"},
+        "sha256": checkpoints.digest(model.get_weights()),
+    }
 
 
 def test_a_network_that_was_trained_a_moment_ago_takes_a_checkpoint(stored):
@@ -322,3 +325,34 @@ def test_a_checkpoint_is_replaced_as_a_whole(stored):
     checkpoints.save(build(seed=1), path, {**expected, "test_accuracy": 0.5})
     assert [link.read_bytes() for link in links] == before
     assert [file.read_bytes() for file in files] != before
+
+
+def test_arrays_ship_in_half_precision_and_load_only_as_their_card_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "PRETRAINED", tmp_path)
+    with pytest.raises(FileNotFoundError, match="mnist-own"):
+        checkpoints.load_arrays("mnist-own")
+    arrays = [np.full((3, 2), 0.1, np.float32), np.arange(4.0)]
+    checkpoints.ship_arrays("mnist-own", arrays, {"minutes": 3})
+    loaded, card = checkpoints.load_arrays("mnist-own")
+    assert card["minutes"] == 3
+    for array, found in zip(arrays, loaded, strict=True):
+        np.testing.assert_array_equal(found, array.astype(np.float16))
+    file = tmp_path / "mnist-own.json"
+    file.write_text(json.dumps(card | {"sha256": "0"}), encoding="utf-8")
+    with pytest.raises(RuntimeError, match="does not hold the arrays of its card"):
+        checkpoints.load_arrays("mnist-own")
+
+
+def test_a_disk_that_is_full_leaves_the_arrays_that_were_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "PRETRAINED", tmp_path)
+    checkpoints.ship_arrays("mnist-own", [np.zeros(3)], {})
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def full(path, **arrays):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.ship_arrays("mnist-own", [np.ones(3)], {})
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

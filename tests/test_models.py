@@ -202,7 +202,7 @@ def test_its_model_card_says_what_it_is(small):
         "parameters": 7850,
         "recipe": LINEAR.recipe.settings(),
         "test_accuracy": round(models.accuracy(model, small.x_test, small.y_test), 4),
-        "sha256": checkpoints.digest(model),
+        "sha256": checkpoints.digest(model.get_weights()),
     }
 
 

@@ -1,8 +1,5 @@
 """Exercises of 11: one pixel given the others, log Z, the centred gradient; and its figures."""
 
-import hashlib
-import json
-
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -166,64 +163,24 @@ def hamming(a, b):
     return a @ (1 - b).T + (1 - a) @ b.T
 
 
-SHIPPED = checkpoints.PRETRAINED / "mnist-rbm.npz"
-
-
 def load_shipped():
-    """Load the machine that was trained longer on MNIST, if the repository holds one.
+    """Load the machine that was trained longer on MNIST.
 
     Returns
     -------
-    RBM or None
+    RBM
+
+    Raises
+    ------
+    RuntimeError
+        If the arrays are not those of the card.
 
     Examples
     --------
-    >>> machine = load_shipped()
-    >>> machine is None or machine.weights.shape == (784, 500)
-    True
+    >>> load_shipped().weights.shape
+    (784, 500)
     """
-    if not SHIPPED.exists():
-        return None
-    card = json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
-    with np.load(SHIPPED) as arrays:
-        machine = boltzmann.RBM(*(arrays[key] for key in ("weights", "visible", "hidden")))
-    if digest(machine) != card["sha256"]:
-        print(f"{SHIPPED.name} is not used: its weights are not those of its card.")
-        return None
-    return machine
-
-
-def ship(machine, card):
-    """Write a machine and its card to the folder of the pretrained networks.
-
-    Parameters
-    ----------
-    machine : RBM
-    card : dict
-        Its settings, and what it reaches. The digest of its arrays is added.
-
-    Examples
-    --------
-    >>> ship(machine, {"epochs": 60, "below": -89.9})  # doctest: +SKIP
-    """
-    arrays = (machine.weights, machine.visible_bias, machine.hidden_bias)
-    np.savez_compressed(SHIPPED, **dict(zip(("weights", "visible", "hidden"), arrays, strict=True)))
-    text = json.dumps({**card, "sha256": digest(machine)}, indent=1) + "\n"
-    SHIPPED.with_suffix(".json").write_text(text, encoding="utf-8")
-
-
-def digest(machine):
-    """SHA-256 of the bytes of a machine's three arrays.
-
-    Examples
-    --------
-    >>> digest(boltzmann.RBM([[0.0]], [0.0], [0.0]))[:12]
-    '15ec7bf0b507'
-    """
-    sha = hashlib.sha256()
-    for array in (machine.weights, machine.visible_bias, machine.hidden_bias):
-        sha.update(np.ascontiguousarray(array).tobytes())
-    return sha.hexdigest()
+    return boltzmann.RBM(*checkpoints.load_arrays("mnist-rbm")[0])
 
 
 # --- figures

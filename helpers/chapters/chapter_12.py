@@ -26,13 +26,14 @@ def build(layers, width, start="random", *, net=None, seed=0):
     ----------
     layers, width : int
         Hidden layers, and the units of each.
-    start : {"random", "dbn", "glorot", "relu"}
+    start : {"random", "dbn", "persistent", "glorot", "relu"}
         ``"random"``: small weights, with which the machines of a DBN start too. ``"dbn"``: what
-        these machines have learnt. ``"glorot"``: larger weights, which fit the size of the layer
-        (Glorot and Bengio, 2010). ``"relu"``: rectifiers in place of sigmoids, with the weights
+        these machines have learnt; ``"persistent"``: by chains that never start anew.
+        ``"glorot"``: larger weights, which fit the size of the layer (Glorot and Bengio, 2010). ``"relu"``: rectifiers in place of sigmoids, with the weights
         of He and others (2015).
     net : DBN, optional
-        For ``"dbn"``: machines of `width` hidden units, of which the first `layers` are used.
+        For ``"dbn"`` and ``"persistent"``: machines of `width` hidden units, of which the first
+        `layers` are used.
     seed : int
 
     Returns
@@ -53,7 +54,7 @@ def build(layers, width, start="random", *, net=None, seed=0):
         keras.layers.Dense(width, activation, kernel_initializer=initial) for _ in range(layers)
     ]
     network = keras.Sequential([keras.Input((784,)), *hidden, keras.layers.Dense(10)])
-    if start == "dbn":
+    if start in PRETRAINING:
         for layer, machine in zip(hidden, net.machines, strict=False):
             layer.set_weights([machine.weights, machine.hidden_bias])
     return network
@@ -165,10 +166,14 @@ def labelled(y, n, seed):
 # --- the studies
 
 FILE = "dbn_pretraining.jsonl"
-STARTS = ("random", "dbn", "glorot", "relu")
+STARTS = ("random", "dbn", "glorot", "relu", "persistent")
 # of a few rates each, the best on 10,000 training images that were held out; the epochs are what
 # there was time for
-PRETRAINING = {"epochs": 10, "learning_rate": 0.1, "restart": 1.0, "weight_decay": 2e-4}
+PRETRAINING = {
+    "dbn": {"epochs": 10, "learning_rate": 0.1, "restart": 1.0, "weight_decay": 2e-4},
+    # chains that go on from update to update, as in the machine that notebook 11 ships
+    "persistent": {"epochs": 12, "learning_rate": 0.05, "restart": 0.0, "weight_decay": 2e-4},
+}
 RATES = {100: {"gd": 2.0, "adam": 0.003}, 20: {"gd": 0.5, "adam": 0.003}}  # by batch size
 EPOCHS = {"gd": 15, "adam": 10}
 
@@ -184,7 +189,7 @@ class Setting:
     labels : int
         Training images with labels.
     optimiser : {"gd", "adam"}
-    start : {"random", "dbn", "glorot", "relu"}
+    start : {"random", "dbn", "persistent", "glorot", "relu"}
         See `build`.
     rate : float
     epochs : int
@@ -230,11 +235,12 @@ def setting(layers, width, labels, optimiser, start, *, rate=None, longer=1):
 
 
 LAYERS, WIDTHS = (1, 2, 3, 4, 5), (50, 100, 200, 500)
-WIDE = 1024  # units of the one layer that shows what more units bring
 LABELS = (100, 1000, 3000, 10_000, 60_000)
 EVERYTHING = LABELS[-1]
 LINES = (("gd", "random"), ("gd", "dbn"), ("adam", "random"), ("adam", "dbn"))
 FAIR = (("gd", "glorot"), ("adam", "relu"))  # better starts
+LARGER = (3, 500)  # layers and units of the networks whose machines were trained better
+PERSISTENT = (("gd", "persistent"), ("adam", "persistent"), ("adam", "random"))
 # other schedules of gradient descent
 LONGER, FASTER = {"rate": 2.0, "longer": 4}, {"rate": 8.0, "longer": 1}
 
@@ -250,22 +256,22 @@ def settings():
     labels = [(2, 200, n) for n in LABELS]
     better = [(2, 200, n) for n in (1000, 10_000, EVERYTHING)]
     narrow = [(2, width, EVERYTHING) for width in WIDTHS if width < 200]
-    wide = [(1, WIDE, n) for n in (1000, 10_000, EVERYTHING)]
-    widest = (2, WIDTHS[-1], EVERYTHING)
+    wide = (2, WIDTHS[-1], EVERYTHING)
+    larger = [(*LARGER, n) for n in (1000, 10_000, EVERYTHING)]
     others = [(n, 200, 10_000) for n in LAYERS if n not in (2, 5)]
     return [
         [setting(*size, *line) for size in deep for line in LINES + FAIR],
         [setting(*size, *line) for size in labels for line in LINES]
         + [setting(*size, "adam", "relu") for size in better],
         [setting(*size, *line) for size in narrow for line in LINES],
-        [setting(*size, "adam", start) for size in wide for start in ("dbn", "random")],
         [
             setting(*deep[0], "gd", start, **schedule)
             for start in ("random", "glorot")
             for schedule in (LONGER, FASTER)
         ],
         [setting(*size, *line) for size in others for line in LINES],
-        [setting(*widest, *line) for line in LINES],
+        [setting(*wide, *line) for line in LINES],
+        [setting(*size, *line) for size in larger for line in PERSISTENT],
         [setting(*deep[1], "gd", start, **LONGER) for start in ("dbn", "random")],
     ]
 
@@ -277,7 +283,7 @@ def train(setting, net, seed, images, labels):
     ----------
     setting : Setting
     net : DBN or None
-        What a ``"dbn"`` starts from.
+        What a pretrained network starts from.
     seed : int
     images : float32 array of shape (n, 784), values in [0, 1]
     labels : int array of shape (n,)
@@ -292,21 +298,24 @@ def train(setting, net, seed, images, labels):
     return fit(network, images[chosen], labels[chosen], setting.optimiser, seed=seed, **how)
 
 
-def pretrain(images, layers, width, seed):
+def pretrain(images, layers, width, start, seed):
     """Train the deep belief net that networks of a width start from, without labels.
 
-    The machines are those of notebook 11, by CD-1. Each update draws black-and-white images anew.
+    The machines are those of notebook 11, by CD-1 or by persistent chains. Each update draws
+    black-and-white images anew.
 
     Parameters
     ----------
     images : float32 array of shape (n, 784), values in [0, 1]
-    layers, width, seed : int
+    layers, width : int
+    start : key of `PRETRAINING`
+    seed : int
 
     Returns
     -------
     helpers.boltzmann.DBN
     """
-    return boltzmann.train_dbn(images, [width] * layers, seed=seed, **PRETRAINING)
+    return boltzmann.train_dbn(images, [width] * layers, seed=seed, **PRETRAINING[start])
 
 
 def recorded():
@@ -425,7 +434,7 @@ def record(seeds, groups):
         for own in group:
             if seed in done.get(own, {}):
                 continue
-            net = kept(own.width, seed) if own.start == "dbn" else None
+            net = kept(own.width, own.start, seed) if own.start in PRETRAINING else None
             began = time.perf_counter()
             network = train(own, net, seed, x_train, mnist.y_train)
             measured = error(network, x_test, mnist.y_test)
@@ -436,16 +445,17 @@ def record(seeds, groups):
             )
 
 
-def _stack_of(images, width, seed):
+def _stack_of(images, width, start, seed):
     """Pretrain all layers that networks of a width need, unless this was done before."""
-    layers = max(own.layers for group in settings() for own in group if own.width == width)
-    how = "-".join(map(str, PRETRAINING.values()))
+    alike = [o for group in settings() for o in group if (o.width, o.start) == (width, start)]
+    layers = max(own.layers for own in alike)
+    how = "-".join(map(str, PRETRAINING[start].values()))
     path = session.models_folder() / f"dbn-{layers}x{width}-{how}-seed{seed}.npz"
     if path.exists():
         with np.load(path) as kept:
             arrays = [kept[str(place)] for place in range(3 * layers)]
         return boltzmann.DBN(boltzmann.RBM(*arrays[i : i + 3]) for i in range(0, len(arrays), 3))
-    net = pretrain(images, layers, width, seed)
+    net = pretrain(images, layers, width, start, seed)
     arrays = [a for m in net.machines for a in (m.weights, m.visible_bias, m.hidden_bias)]
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **{str(place): array for place, array in enumerate(arrays)})
@@ -559,6 +569,7 @@ WORDS = {
     "dbn": "pretrained",
     "glorot": "Glorot",
     "relu": "ReLU and He",
+    "persistent": "better pretrained",
 }
 OPTIMISERS = {"gd": "gradient descent", "adam": "Adam"}
 
