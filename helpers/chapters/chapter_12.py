@@ -29,8 +29,8 @@ def build(layers, width, start="random", *, net=None, seed=0):
     start : {"random", "dbn", "persistent", "glorot", "relu"}
         ``"random"``: small weights, with which the machines of a DBN start too. ``"dbn"``: what
         these machines have learnt; ``"persistent"``: by chains that never start anew.
-        ``"glorot"``: larger weights, which fit the size of the layer (Glorot and Bengio, 2010). ``"relu"``: rectifiers in place of sigmoids, with the weights
-        of He and others (2015).
+        ``"glorot"``: larger weights, which fit the size of the layer (Glorot and Bengio, 2010).
+        ``"relu"``: rectifiers in place of sigmoids, with the weights of He and others (2015).
     net : DBN, optional
         For ``"dbn"`` and ``"persistent"``: machines of `width` hidden units, of which the first
         `layers` are used.
