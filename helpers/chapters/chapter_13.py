@@ -165,6 +165,7 @@ FEATURES = {
 
 
 SHIPPED = {  # name -> how the model was built
+    "dense_vae": generative.dense_vae,
     "conv_vae": generative.conv_vae,
     "conv_vae_beta4": functools.partial(generative.conv_vae, beta=4.0),
     "conv_vae_long": functools.partial(generative.conv_vae, filters=32),
@@ -254,10 +255,11 @@ def _stored_part(model):
 
 # chosen on the held-out images, as far as they were chosen; the epochs are what there was time for
 TRAININGS = {
+    "dense_vae": {"epochs": 40, "learning_rate": 1e-3},
     "conv_vae": {"epochs": 30, "learning_rate": 2e-3},
     "conv_vae_beta4": {"epochs": 4, "learning_rate": 1e-3, "start": "conv_vae"},
     "conv_vae_long": {"epochs": 50, "learning_rate": 2e-3},
-    "dcgan": {"epochs": 24, "learning_rate": 2e-4, "beta_2": 0.999, "batch_size": 64},
+    "dcgan": {"epochs": 36, "learning_rate": 2e-4, "beta_2": 0.999, "batch_size": 64},
     "wgan": {"epochs": 20, "learning_rate": 5e-4, "beta_2": 0.9, "batch_size": 192},
     "dbn_top": {"hidden": 1000, "epochs": 24, "learning_rate": 0.05, "weight_decay": 2e-4},
 }
