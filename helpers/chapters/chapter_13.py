@@ -259,7 +259,7 @@ TRAININGS = {
     "conv_vae": {"epochs": 30, "learning_rate": 2e-3},
     "conv_vae_beta4": {"epochs": 4, "learning_rate": 1e-3, "start": "conv_vae"},
     "conv_vae_long": {"epochs": 50, "learning_rate": 2e-3},
-    "dcgan": {"epochs": 36, "learning_rate": 2e-4, "beta_2": 0.999, "batch_size": 64},
+    "dcgan": {"epochs": 24, "learning_rate": 2e-4, "beta_2": 0.999, "batch_size": 64},
     "wgan": {"epochs": 20, "learning_rate": 5e-4, "beta_2": 0.9, "batch_size": 192},
     "dbn_top": {"hidden": 1000, "epochs": 24, "learning_rate": 0.05, "weight_decay": 2e-4},
 }
