@@ -56,6 +56,13 @@ FIT = """image => ({
         - image.closest('.jp-Cell').getBoundingClientRect().right,
 })"""
 RAN = re.compile(r"^\[\d+\]:$")
+# a whole line after that one: other lines name other addresses, and the last may be half written
+LISTENS = re.compile(r"is running at:\n.*?(http://(?:localhost|127\.0\.0\.1):\d+/\S*?)lab\b.*\n")
+LOG = """[I ServerApp] a language server listens on http://localhost:4040/
+[I ServerApp] Jupyter Server 2.21.1 is running at:
+[I ServerApp] http://localhost:34519/lab?token=...
+[I ServerApp]     http://127.0.0.1:34519/lab?token=...
+"""
 
 
 @contextlib.contextmanager
@@ -161,10 +168,12 @@ def address(server, log):
     late = time.monotonic() + START
     while server.poll() is None and time.monotonic() < late:
         said = log.read_text(encoding="utf-8", errors="replace")
-        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/", said):
-            return found[0]
+        if found := LISTENS.search(said):
+            return found[1]
         time.sleep(0.1)
-    raise AssertionError(f"JupyterLab did not start:\n{log.read_text(errors='replace')}")
+    ended = "did not start in time" if server.poll() is None else "ended"
+    said = log.read_text(encoding="utf-8", errors="replace")
+    raise AssertionError(f"JupyterLab {ended}:\n{said}")
 
 
 class Lab:
@@ -272,6 +281,17 @@ def test_a_browser_that_does_not_start_is_a_reason_to_skip(tmp_path):
     program.chmod(0o755)
     with pytest.raises(pytest.skip.Exception, match=r"that starts; .*chromium does not: .*launch"):
         launched(str(program)).__enter__()
+
+
+def test_the_address_of_a_server_is_read_when_its_line_is_whole(tmp_path):
+    found = {match[1] for n in range(len(LOG)) if (match := LISTENS.search(LOG[:n]))}
+    assert found == {"http://localhost:34519/"}
+    log = tmp_path / "log"
+    log.write_text(LOG[:-100])
+    with subprocess.Popen([sys.executable, "-c", ""]) as server:
+        server.wait()
+    with pytest.raises(AssertionError, match=r"JupyterLab ended:\n\[I ServerApp\] a language"):
+        address(server, log)
 
 
 def test_a_person_need_not_wait_for_fonts(tmp_path):
