@@ -56,6 +56,13 @@ FIT = """image => ({
         - image.closest('.jp-Cell').getBoundingClientRect().right,
 })"""
 RAN = re.compile(r"^\[\d+\]:$")
+# a whole line after that one: other lines name other addresses, and the last may be half written
+LISTENS = re.compile(r"is running at:\n.*?(http://(?:localhost|127\.0\.0\.1):\d+/\S*?)lab\b.*\n")
+LOG = """[I ServerApp] a language server listens on http://localhost:4040/
+[I ServerApp] Jupyter Server 2.21.1 is running at:
+[I ServerApp] http://localhost:34519/lab?token=...
+[I ServerApp]     http://127.0.0.1:34519/lab?token=...
+"""
 
 
 @contextlib.contextmanager
@@ -161,10 +168,12 @@ def address(server, log):
     late = time.monotonic() + START
     while server.poll() is None and time.monotonic() < late:
         said = log.read_text(encoding="utf-8", errors="replace")
-        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/", said):
-            return found[0]
+        if found := LISTENS.search(said):
+            return found[1]
         time.sleep(0.1)
-    raise AssertionError(f"JupyterLab did not start:\n{log.read_text(errors='replace')}")
+    ended = "did not start in time" if server.poll() is None else "ended"
+    said = log.read_text(encoding="utf-8", errors="replace")
+    raise AssertionError(f"JupyterLab {ended}:\n{said}")
 
 
 class Lab:
@@ -272,6 +281,17 @@ def test_a_browser_that_does_not_start_is_a_reason_to_skip(tmp_path):
     program.chmod(0o755)
     with pytest.raises(pytest.skip.Exception, match=r"that starts; .*chromium does not: .*launch"):
         launched(str(program)).__enter__()
+
+
+def test_the_address_of_a_server_is_read_when_its_line_is_whole(tmp_path):
+    found = {match[1] for n in range(len(LOG)) if (match := LISTENS.search(LOG[:n]))}
+    assert found == {"http://localhost:34519/"}
+    log = tmp_path / "log"
+    log.write_text(LOG[:-100])
+    with subprocess.Popen([sys.executable, "-c", ""]) as server:
+        server.wait()
+    with pytest.raises(AssertionError, match=r"JupyterLab ended:\n\[I ServerApp\] a language"):
+        address(server, log)
 
 
 def test_a_person_need_not_wait_for_fonts(tmp_path):
@@ -606,8 +626,10 @@ def test_a_cell_opens_the_page_in_a_notebook(lab, tmp_path):
     assert inside.locator(".sees b").all_inner_texts() == ["4", "4"]
 
 
-# every text with the ground that it stands on: the ratio of WCAG 2, where it is too low
-TOO_PALE = """() => {
+# every text with the ground that it stands on: the ratio of WCAG 2, where it is too low; and what
+# kinds of text there were
+KINDS = ["p", "h2", "a", "nav a", ".path", "button", "summary", "td", "pre span", ".claim", "mark"]
+TOO_PALE = """kinds => {
     const light = colour => {
         const linear = colour.match(/[\\d.]+/g).slice(0, 3).map(Number).map(c => c / 255)
             .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
@@ -617,15 +639,17 @@ TOO_PALE = """() => {
         const colour = node ? getComputedStyle(node).backgroundColor : 'rgb(255, 255, 255)'
         return colour === 'rgba(0, 0, 0, 0)' ? ground(node.parentElement) : colour
     }
-    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), pale = []
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    const pale = [], measured = new Set()
     while (walker.nextNode()) {
         const node = walker.currentNode.parentElement
         if (!walker.currentNode.data.trim() || !node.checkVisibility()) continue
+        for (const kind of kinds) if (node.closest(kind)) measured.add(kind)
         const [one, other] = [light(getComputedStyle(node).color), light(ground(node))]
         const ratio = Math.max(one, other) / Math.min(one, other)
         if (ratio < 4.5) pale.push(`${ratio.toFixed(2)}: ${walker.currentNode.data.slice(0, 40)}`)
     }
-    return pale
+    return [pale, [...measured]]
 }"""
 # characters in the lines of long paragraphs, the middle one of all
 MEASURE = """() => {
@@ -640,16 +664,23 @@ UNSEEN = """() => [...document.querySelectorAll('math')]
     .map(each => each.getAttribute('alttext'))"""
 
 
-def test_a_reader_opens_the_site_from_a_file(page, tmp_path):
-    command = [sys.executable, "-m", "helpers.course", "site", "--out", tmp_path / "site"]
+@pytest.fixture(scope="module")
+def site_folder(tmp_path_factory):
+    """Make the site for teachers, once for all tests."""
+    folder = tmp_path_factory.mktemp("web") / "site"
+    command = [sys.executable, "-m", "helpers.course", "site", "--out", folder]
     environment = os.environ | {"PYTHONPATH": notebooks.python_path()}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=START)
+    return folder
+
+
+def test_a_reader_opens_the_site_from_a_file(page, site_folder):
     asked, said = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("console", lambda message: said.append(message.text))
     page.emulate_media(color_scheme="light")
-    page.goto((tmp_path / "site" / "index.html").as_uri())
+    page.goto((site_folder / "index.html").as_uri())
     page.screenshot(path=PICTURES / "site_index.png", full_page=True)
 
     # a link, the sections of one path, what is folded
@@ -679,24 +710,36 @@ def test_a_reader_opens_the_site_from_a_file(page, tmp_path):
     page.keyboard.press("Enter")
     page.wait_for_url("**/11_boltzmann_machines.html*")
 
+    # the page of `explore`, which has tests of its own
+    page.locator("#menu").get_by_role("link", name="Run a network backwards").click()
+    page.locator(".sees b").first.wait_for()
+    page.go_back()
+
     # light and dark, on a projector and on a phone
-    pages = sorted((tmp_path / "site").glob("*.html"))
+    pages = sorted(set(site_folder.glob("*.html")) - {site_folder / "explore.html"})
     for name in ("dark", "light"):
         page.locator("button.theme").click()
+        measured = set()
         for file in pages:
             page.goto(file.as_uri())
             assert page.locator("html").get_attribute("data-theme") == name
             page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-            assert page.evaluate(TOO_PALE) == [], f"{file.name}, {name}"
+            if file.name.startswith("11"):
+                page.locator(".search input").fill("divergence")
+                page.locator("#found mark").first.wait_for()
+            pale, kinds = page.evaluate(TOO_PALE, KINDS)
+            assert pale == [], f"{file.name}, {name}"
+            measured.update(kinds)
             assert page.evaluate(UNSEEN) == [], file.name
             if file.name.startswith("05"):
                 assert 60 <= page.evaluate(MEASURE) <= 80
                 page.screenshot(path=PICTURES / f"site_{name}.png", full_page=True)
-    page.set_viewport_size({"width": 390, "height": 844})
+        assert measured == set(KINDS)
+    page.set_viewport_size(PHONE)
     for file in pages:
         page.goto(file.as_uri())
         page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-        assert page.evaluate("document.documentElement.scrollWidth") == 390, file.name
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], file.name
         if file.name.startswith("05"):
             page.screenshot(path=PICTURES / "site_phone.png", full_page=True)
             page.get_by_role("button", name="Menu").click()
@@ -704,3 +747,33 @@ def test_a_reader_opens_the_site_from_a_file(page, tmp_path):
             page.wait_for_url("**/06_knn_inversion.html")
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert said == []
+
+
+def test_a_figure_opens_larger_on_a_phone_with_a_tap_or_a_key(page, site_folder):
+    address = (site_folder / "05_cnn_inversion.html").as_uri()
+    page.set_viewport_size(PHONE)
+    page.goto(address)
+    figure = page.locator("a.larger").nth(1)
+    small, large = figure.locator("img"), page.locator("dialog img")
+    figure.click()
+    width = large.bounding_box()["width"]
+    assert width >= PHONE["width"] and width > 2 * small.bounding_box()["width"]
+    assert large.get_attribute("alt") == small.get_attribute("alt") != ""
+    page.screenshot(path=PICTURES / "site_figure.png")
+    page.keyboard.press("Escape")
+    large.wait_for(state="detached")
+    page.keyboard.press("Enter")  # the figure has the focus again
+    large.click()
+    large.wait_for(state="detached")
+    page.set_viewport_size(PROJECTOR)
+    figure.click()
+    assert large.bounding_box()["width"] == PROJECTOR["width"]
+    page.get_by_role("button", name="Close").click()
+    large.wait_for(state="detached")
+
+    without = page.context.browser.new_context(java_script_enabled=False, viewport=PHONE)
+    with contextlib.closing(without):
+        plain = without.new_page()
+        plain.goto(address)
+        plain.locator("a.larger").nth(1).click()
+        plain.wait_for_url("**/figures/*.png")

@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 
 import pytest
+from packaging.requirements import Requirement
 
 from helpers import explore
 from helpers.course import editions, notebooks, pack, release
@@ -41,6 +43,21 @@ def test_the_lock_file_holds_the_versions_of_the_constraints():
     for line in pack.locked("windows", "3.11"):
         requirement = line.split(" ")[0]
         assert requirement in held or requirement.startswith("setuptools=="), requirement
+
+
+def test_this_python_gets_what_the_constraints_ask_of_it(monkeypatch, tmp_path):
+    """Not of the 3.NN.0 that `--pythons` names."""
+    asked = []
+    monkeypatch.setattr(pack, "_fetch", lambda _, listed, *rest: asked.append(listed.read_text()))
+    pack._download(
+        tmp_path / "wheels", pack.this_system(), ".".join(map(str, sys.version_info[:2]))
+    )
+    packed = set(re.findall(r"^([\w.-]+==\S+)", "\n".join(asked), re.MULTILINE))
+    text = (pack.ROOT / "constraints.txt").read_text(encoding="utf-8")
+    lines = [Requirement(line) for line in text.splitlines() if "==" in line]
+    wanted = {f"{r.name}{r.specifier}" for r in lines if not r.marker or r.marker.evaluate()}
+    browser = {f"{r.name}{r.specifier}" for r in lines if r.name in ("playwright", "greenlet")}
+    assert wanted - browser - packed == set()
 
 
 @pytest.fixture
@@ -93,7 +110,8 @@ def test_a_stick_holds_the_packages_the_copy_and_what_to_type(small, index, tmp_
     ]
     assert [path.name for path in (out / "wheels").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
     text = (out / "START.md").read_text(encoding="utf-8")
-    assert "windows and linux with Python 3.12 and 3.13" in text and "{" not in text
+    assert "windows and linux with Python 3.12 or 3.13" in text and "{" not in text
+    assert "py -3.13 -m venv" in text
     assert "--no-index --find-links ../wheels" in text
     assert "MNIST is not here." in capsys.readouterr().out
 

@@ -4,6 +4,7 @@ import base64
 import fnmatch
 import html
 import io
+import itertools
 import json
 import posixpath
 import re
@@ -16,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from PIL import Image
 from test_release import secrets, squeezed
 
+from helpers import explore
 from helpers.course import editions, notebooks, release, site
 from helpers.course.__main__ import main
 from helpers.session import ROOT
@@ -35,6 +37,7 @@ Read [how to teach](TEACHING.md#the-evening-before), and the [licence](LICENSE).
 |---|---|---|---|
 | [01_a](notebooks/01_a.ipynb) | What is **that**? | 75 min | 1 min |
 """
+LIVE = "<title>Run it</title><h1>Run it</h1><p>near black</p>"
 STUDENTS = "# The copy\n\n## Handing in\n\nHand it in. {data}\n"
 SOLUTION = "return 3.14159 * radius**2"
 NOTE = "Ask this, and wait."
@@ -78,6 +81,7 @@ def answer():
 def small(course, monkeypatch):
     """A course of two notebooks; returns a function that makes its site and reads the pages."""
     monkeypatch.setattr(site, "ROOT", course.root)
+    monkeypatch.setattr(explore, "page", lambda: LIVE)
     for name, content in {
         "README.md": README,
         "TEACHING.md": "# Teaching\n\n## The evening before\n",
@@ -131,7 +135,7 @@ def objection(make, *arguments):
 
 def test_the_first_page_has_a_card_for_each_notebook_and_the_rest_of_the_readme(small, capsys):
     pages = small()
-    assert "4 pages for teachers: open" in capsys.readouterr().out
+    assert "5 pages for teachers: open" in capsys.readouterr().out
     index = pages["index.html"]
     assert '<a href="01_a.html">01 · The area</a>' in index
     assert "What is <strong>that</strong>?" in index
@@ -154,6 +158,45 @@ def test_a_page_shows_text_formulas_code_and_what_came_out(small):
     assert '<p class="claim fails">✗ it is not</p>' in page
     assert '<div class="table"><table>' in page
     assert '<p class="vote">' in page
+
+
+@pytest.mark.parametrize("reader", site.READERS)
+def test_the_page_that_runs_networks_backwards_comes_along(small, course, reader):
+    course.save(
+        "01_a",
+        text("# A"),
+        code('from helpers import explore\nexplore.show("05")', printed("below")),
+    )
+    pages = small("--for", reader)
+    assert pages["explore.html"] == LIVE
+    link = '<a href="explore.html">Run it</a>'
+    for name in ("index.html", "07_b.html"):
+        menu = re.search(r'<nav id="menu".*?</nav>', pages[name], re.DOTALL)[0]
+        assert link in menu
+    assert [pages[name].count(link) for name in ("index.html", "01_a.html", "07_b.html")] == [
+        2,
+        2,
+        1,
+    ]
+    assert (
+        '["explore.html","Run it",[["","Run it","","Run itRun itnear black"]]]'
+        in (pages["search.js"])
+    )
+
+
+def test_a_missing_network_of_that_page_is_named(small, monkeypatch):
+    def gone():
+        raise FileNotFoundError("judge_mlp belongs to this repository")
+
+    monkeypatch.setattr(explore, "page", gone)
+    assert "judge_mlp belongs" in objection(small)
+
+
+def test_a_figure_leads_to_itself_and_a_cover_to_its_notebook(small):
+    pages = small()
+    figure = '<a class="larger" href="figures/01_a_01.png"><img alt="a circle, and what'
+    assert figure in pages["01_a.html"]
+    assert '<div class="cover"><img src="figures/cover.png" alt=""' in pages["index.html"]
 
 
 def test_two_headings_of_one_title_have_two_anchors(small, course):
@@ -359,6 +402,10 @@ def test_every_picture_says_what_it_shows(pages):
         alts = [a["alt"] for tag, a in pages[f"{path.stem}.html"].tags if tag == "img"]
         assert [alt for alt in alts if alt in stored] == stored
         assert all(len(alt.split()) >= 4 for alt in alts)
+    for page in pages.values():
+        for (_, before), (tag, shown) in itertools.pairwise(page.tags):
+            if tag == "img" and shown["alt"]:
+                assert before == {"class": "larger", "href": shown["src"]}
     covers = [a for tag, a in pages["index.html"].tags if tag == "img" and not a["alt"]]
     assert len(covers) == len(REAL)  # beside a link that says more
 

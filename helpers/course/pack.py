@@ -15,6 +15,7 @@ from helpers.session import ROOT
 LOCK = ROOT / "requirements.lock"
 TEXTS = {kind: Path(__file__).with_name(f"pack_{kind}.md") for kind in ("stick", "colab")}
 PYTHONS = ("3.11", "3.12", "3.13")
+PATCHES = (0, 99)  # the oldest and the newest 3.NN: a package may ask for 3.11.5 or newer
 
 
 def _manylinux(machine):
@@ -120,7 +121,8 @@ def stick(folder, systems, pythons):
     text = TEXTS["stick"].read_text(encoding="utf-8")
     for word, value in {
         "systems": notebooks.in_words(systems),
-        "pythons": notebooks.in_words(pythons),
+        "pythons": notebooks.in_words(pythons, "or"),
+        "python": pythons[-1],
         "data": release.about_data(datasets),
     }.items():
         text = text.replace(f"{{{word}}}", value)
@@ -164,7 +166,7 @@ def this_system():
     )
 
 
-def locked(system, python):
+def locked(system, python, patch=PATCHES[0]):
     """Read from the lock file what one system with one Python needs.
 
     Parameters
@@ -173,6 +175,8 @@ def locked(system, python):
         A name in `SYSTEMS`.
     python : str
         Such as ``"3.12"``.
+    patch : int
+        What comes after it: 4 for Python 3.12.4.
 
     Returns
     -------
@@ -188,7 +192,7 @@ def locked(system, python):
         "os_name": os_name,
         "platform_machine": machine,
         "python_version": python,
-        "python_full_version": f"{python}.0",
+        "python_full_version": f"{python}.{patch}",
         "implementation_name": "cpython",
         "platform_python_implementation": "CPython",
     }
@@ -209,8 +213,17 @@ def locked(system, python):
 def _download(folder, system, python):
     """Download with pip what `locked` names, each file compared with its digest."""
     folder.mkdir(exist_ok=True)
-    listed = folder / "requirements.part"
-    listed.write_text("\n".join(locked(system, python)) + "\n", encoding="utf-8")
+    listed, here = folder / "requirements.part", set()
+    for patch in PATCHES:
+        wanted = [line for line in locked(system, python, patch) if line not in here]
+        here.update(wanted)
+        if wanted:
+            listed.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+            _fetch(folder, listed, system, f"{python}.{patch}")
+
+
+def _fetch(folder, listed, system, python):
+    """Download with pip what a file lists, and delete the list."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
     command += ["--implementation", "cp", "--python-version", python, "--dest", str(folder)]

@@ -30,8 +30,10 @@ DOCUMENTS = {
     "data/README.md": "data.html",
 }
 FOR_STUDENTS = ("README.md", "data/README.md")
+EXPLORE = "explore.html"  # the page of the command `explore` comes along
 MAP = "The notebooks"  # the section of README.md with the table of notebooks
 ROW = re.compile(r"^\| \[\w+\]\((?P<path>[^)]+)\) \| (?P<question>.+?) \| ", re.MULTILINE)
+SHOWS = re.compile(r"^explore\.show\(", re.MULTILINE)  # a cell that opens that page
 PATH = re.compile(r" · (must|should|extra)$")
 CLAIM = re.compile(r"^[✓✗] ")
 # a cell of `Styler.background_gradient`
@@ -87,7 +89,8 @@ def build(target, reader="teachers"):
     ------
     UsageError
         If the folder holds other files, or there is none that it could lie in; if there is no
-        notebook; if an answer cell is malformed; or if a page links a file that does not exist.
+        notebook; if an answer cell is malformed; if a page links a file that does not exist; or if
+        a network of the page of `explore` is missing.
     """
     _check_target(target)
     files = Site(reader).files()
@@ -151,16 +154,24 @@ class Site:
 
     def files(self):
         """Return {name: bytes} of the whole site."""
+        from helpers import explore
+
+        try:
+            live = explore.page()
+        except FileNotFoundError as error:
+            raise notebooks.UsageError(error) from None
+        self.live = re.search("<title>(.+)</title>", live)[1]
         parts = {}
         for path in self.books:
             parts[path] = self._notebook(path)
         for path in self.documents:
             source = (ROOT / path).read_text(encoding="utf-8")
             parts[path] = self._index(source) if path == "README.md" else self._text(path, source)
-        index = [self._searchable(path, part) for path, part in parts.items()]
+        index = [_searchable(self.pages[path], **part) for path, part in parts.items()]
+        index.append(_searchable(EXPLORE, self.live, live))
         searched = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
         made = {self.pages[path]: self._page(path, parts) for path in parts}
-        made["search.js"] = f"window.searched={searched}\n"
+        made |= {EXPLORE: live, "search.js": f"window.searched={searched}\n"}
         return {
             **{name: text.encode() for name, text in made.items()},
             **{name: (TEMPLATE / name).read_bytes() for name in STATIC},
@@ -194,6 +205,7 @@ class Site:
             shown = [text for title, text in sections.items() if title != MAP]
         words = _words(self, "")
         body = f'<div class="cell">{words.html(before)}</div>'
+        body += self.environment.get_template("live.html.j2").render(page=EXPLORE, title=self.live)
         cards = [self._card(path, words, questions.get(path, "")) for path in self.books]
         body += words.html(f"## {MAP}") + f'<ul class="cards">{"".join(cards)}</ul>'
         body += f'<div class="cell">{words.html("".join(shown))}</div>'
@@ -203,7 +215,10 @@ class Site:
         book = self.books[path]
         first = book.cells[0].source if book.cells else ""
         cover = re.search(r"!\[(.*?)\]\((.+?)\)", first, re.DOTALL)
-        picture = self.linked_picture(posixpath.dirname(path), cover[2], "") if cover else ""
+        picture = ""
+        if cover:
+            content = self.read(posixpath.dirname(path), cover[2])
+            picture = self.picture(content, posixpath.basename(cover[2]), "")
         minutes = book.metadata.get("course", {}).get("minutes")
         return self.environment.get_template("card.html.j2").render(
             page=self.pages[path],
@@ -226,17 +241,11 @@ class Site:
             page=self.pages[path],
             course=link.get("README.md", ("index.html", "Course"))[1],
             notebooks=[link[each] for each in order],
+            live=(EXPLORE, self.live),
             documents=[link[each] for each in self.documents if each != "README.md"],
             near={side: link[each] for side, each in near.items() if each in link},
             is_notebook=place is not None,
         )
-
-    def _searchable(self, path, part):
-        """Return [page, title, [[anchor, heading, path, text], …]] of a page."""
-        reader = Sections(part["title"])
-        reader.feed(part["body"])
-        sections = [[" ".join(text.split()) for text in section] for section in reader.found]
-        return [self.pages[path], part["title"], sections]
 
     # --- what a page shows and links
 
@@ -254,16 +263,12 @@ class Site:
         path = posixpath.normpath(posixpath.join(folder, name))
         if path in self.pages:
             return self.pages[path] + (f"#{fragment}" if fragment else "")
-        content = self._read(folder, name)
+        content = self.read(folder, name)
         if path.endswith((".ipynb", ".md")):  # they are not for this reader
             return None
         copy = f"files/{path.replace('/', '_')}.txt"  # a browser shows it, and asks nothing
         self.copies[copy] = content
         return copy
-
-    def linked_picture(self, folder, url, alt):
-        """Return the tag of a picture that a text shows; it comes along with the site."""
-        return self.picture(self._read(folder, url), posixpath.basename(url), alt)
 
     def picture(self, content, name, alt):
         """Return the tag of a picture, with its size, so that nothing moves while it loads."""
@@ -274,7 +279,13 @@ class Site:
         alt = html.escape(" ".join(alt.split()))
         return f'<img src="figures/{name}" alt="{alt}"{size}>'
 
-    def _read(self, folder, name):
+    def figure(self, content, name, alt):
+        """Return the tag of a picture that leads to itself: there it is larger."""
+        picture = self.picture(content, name, alt)
+        return f'<a class="larger" href="figures/{name}">{picture}</a>'
+
+    def read(self, folder, name):
+        """Return the bytes of a file that a text links or shows."""
         path = posixpath.normpath(posixpath.join(folder, name))
         try:
             return (ROOT / path).read_bytes()
@@ -321,6 +332,14 @@ class Sections(HTMLParser):
             self.found[-1][self.part] += data
 
 
+def _searchable(page, title, body, contents=()):
+    """Return [page, title, [[anchor, heading, path, text], …]] of a page."""
+    reader = Sections(title)
+    reader.feed(body)
+    sections = [[" ".join(text.split()) for text in section] for section in reader.found]
+    return [page, title, sections]
+
+
 def _inside(path):
     return path.relative_to(notebooks.FOLDER.parent).as_posix()
 
@@ -365,7 +384,7 @@ def _exporter(site, words):
 
     def picture(output):
         words.pictures += 1
-        return site.picture(
+        return site.figure(
             base64.b64decode(output.data["image/png"]),
             f"{words.name}_{words.pictures:02}.png",
             output.data.get("text/plain", ""),
@@ -389,6 +408,7 @@ def _exporter(site, words):
             "picture": picture,
             "table": _table,
             "path": path,
+            "live": lambda cell: SHOWS.search(cell.source) and (EXPLORE, site.live),
             "folded": lambda cell: site.reader == "teachers" and editions.is_answer(cell),
         },
     )
@@ -464,7 +484,8 @@ def _words(site, folder, name=""):
             return text if address is None else f'<a href="{html.escape(address)}">{text}</a>'
 
         def image(self, text, url, title=None):
-            return site.linked_picture(folder, url, html.unescape(text))
+            content = site.read(folder, url)
+            return site.figure(content, posixpath.basename(url), html.unescape(text))
 
         def inline_math(self, body):
             if body != body.strip():  # "from 5 $ to 6 $": two prices

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from helpers import session, validation
-from helpers.data import read_sample
+from helpers.data import SAMPLES, read_sample
 
 FOLDER = Path(__file__).parent
 PARTS = ("style.css", "network.js", "page.js")
@@ -26,7 +26,7 @@ WALKS = {
     "07": {"learning_rate": 2.0, "max_steps": 100, "blur_every": 6, "decay": 0.08},
 }
 PER_CLASS, K = 60, 5  # stored images that vote, and how many of them do
-EXAMPLES = 3  # real digits of each class to begin with
+DIGITS = SAMPLES / "mnist_test_digits.npz"  # to begin with; no network has seen them
 
 
 def page(walk="05"):
@@ -50,7 +50,7 @@ def page(walk="05"):
     ValueError
         For another walk.
     FileNotFoundError
-        If a network or the sample, which belong to the repository, is missing or damaged.
+        If a network, the sample or the digits, which belong to the repository, are missing.
 
     Examples
     --------
@@ -61,11 +61,12 @@ def page(walk="05"):
     networks = {name: _load(network) for name, network in NETWORKS.items()}
     sample = read_sample("mnist")
     votes = _first(sample["x_train"], sample["y_train"], PER_CLASS)
-    examples = _first(sample["x_test"], sample["y_test"], EXAMPLES)
+    with np.load(DIGITS) as stored:
+        digits = {"images": _text(stored["images"]), "labels": stored["labels"].tolist()}
     content = {
         "weights": {name: _text(_weights(model)) for name, (model, _) in networks.items()},
         "neighbours": {"images": _text(votes[0]), "labels": votes[1].tolist(), "k": K},
-        "digits": {"images": _text(examples[0]), "labels": examples[1].tolist()},
+        "digits": digits,
         "walks": WALKS,
         "walk": walk,
     }
@@ -160,12 +161,14 @@ def _about(networks, votes, test):
     }
     changed = max(_rounding(model, x, models.predict) for model, _ in networks.values())
     return (
-        f"Right on MNIST's 10,000 test images: the plain network {right['plain']}, the robust one "
-        f"{right['robust']}, and the MLP, dense layers only, {right['mlp']}. The k-NN is a small "
-        f"one: the {K} nearest of {len(stored)} training images vote, and it is right on "
-        f"{session.percent(np.mean(p.argmax(axis=1) == y), 0)} of {len(x):,} others, so "
+        "The real digits are test images of MNIST, the first three of each class, from which "
+        "nothing here has learned. Of all 10,000 test images, the plain network reads "
+        f"{right['plain']} right, the robust one {right['robust']}, and the MLP, dense layers "
+        f"only, {right['mlp']}. The k-NN is a small one: the {K} nearest of {len(stored)} training "
+        "images vote, and it is right on "
+        f"{session.percent(np.mean(p.argmax(axis=1) == y), 0)} of {len(x):,} further ones, so "
         "hold less against a picture if it alone objects. The weights are stored as "
-        "16-bit numbers, which changes no probability of these digits by more than "
+        f"16-bit numbers, which changes no probability of the same {len(x):,} by more than "
         f"{np.ceil(10_000 * changed) / 10_000:.4f}. Small differences grow along a walk: a long "
         "one may end at another picture than the same walk in a notebook."
     )

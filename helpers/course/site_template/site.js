@@ -1,4 +1,5 @@
-// The whole script of the site: which sections are shown, light or dark, the menu, the search.
+// The whole script of the site: which sections are shown, light or dark, the menu, the search, and
+// figures at the width of the screen.
 // Without it the pages can be read as well. Nothing is asked of a network.
 "use strict";
 
@@ -118,6 +119,22 @@ function listFound(box, query) {
   box.append(list);
 }
 
+// --- a figure opens over the page; without a script, its link leads to the picture alone
+
+function enlarge(link) {
+  const dialog = document.createElement("dialog"); // Escape closes it, and the focus goes back
+  dialog.className = "figure";
+  dialog.setAttribute("aria-label", "A figure at the width of the screen");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Close";
+  dialog.append(link.firstElementChild.cloneNode(), button);
+  dialog.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
 // --- a link into something folded or left out opens it
 
 function openTarget() {
@@ -186,6 +203,14 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("click", event => {
     if (!form.contains(event.target) || event.target.closest("#found a")) box.hidden = true;
   });
+
+  for (const link of document.querySelectorAll("a.larger")) {
+    link.addEventListener("click", event => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own
+      event.preventDefault();
+      enlarge(link);
+    });
+  }
 
   addEventListener("hashchange", openTarget);
   openTarget();
