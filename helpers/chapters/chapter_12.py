@@ -257,7 +257,7 @@ def settings():
     better = [(2, 200, n) for n in (1000, 10_000, EVERYTHING)]
     narrow = [(2, width, EVERYTHING) for width in WIDTHS if width < 200]
     wide = (2, WIDTHS[-1], EVERYTHING)
-    larger = [(*LARGER, n) for n in (1000, 10_000)]
+    larger = [(*LARGER, n) for n in (1000, 10_000, EVERYTHING)]
     others = [(n, 200, 10_000) for n in LAYERS if n not in (2, 5)]
     return [
         [setting(*size, *line) for size in deep for line in LINES + FAIR],
@@ -272,7 +272,6 @@ def settings():
         [setting(*size, *line) for size in others for line in LINES],
         [setting(*wide, *line) for line in LINES],
         [setting(*size, *line) for size in larger for line in PERSISTENT],
-        [setting(*LARGER, EVERYTHING, *line) for line in PERSISTENT if line[0] == "adam"],
         [setting(*deep[1], "gd", start, **LONGER) for start in ("dbn", "random")],
     ]
 
@@ -435,11 +434,9 @@ def larger(labels):
     >>> list(larger(1000))
     ['gradient descent, better pretrained', 'Adam, better pretrained', 'Adam, small random']
     """
-    known = recorded()
     return {
         f"{OPTIMISERS[optimiser]}, {WORDS[start]}": errors(*LARGER, labels, optimiser, start)
         for optimiser, start in PERSISTENT
-        if setting(*LARGER, labels, optimiser, start) in known
     }
 
 
