@@ -61,38 +61,24 @@ def threshold(p, y, images):
 
     def frames(threshold, model):
         m, answers = confidence.max_probability(p[model]), np.argmax(p[model], axis=1)
-        # 0.9 is less than 0.9 where a vote was counted in float32
-        kept = m > threshold - 1e-7
+        # 0.9 is less than 0.9 where votes were counted in float32
+        kept, wrong = m > threshold - 1e-7, answers != y
         order = np.argsort(m, kind="stable")
-        doubted, refused = order[kept[order]], order[~kept[order]][::-1]
-        canvas = _Canvas(440)
-        mistakes = np.count_nonzero(kept & (answers != y))
-        finding = f"Keeping {session.percent(kept.mean(), 1)} of the images, {model} makes "
-        canvas.text(0, 12, f"{finding}{mistakes:,} mistakes", 17)
-        for top, places, what in ((30, doubted, "kept"), (130, refused, "refused")):
+        canvas = _Canvas(420)
+        share, mistakes = session.percent(kept.mean(), 1), np.count_nonzero(kept & wrong)
+        canvas.text(
+            0, 12, f"Keeping {share} of the images, {model} makes {mistakes:,} mistakes", 17
+        )
+        canvas.text(782, 39, "in orange: the true digit → the answer", 13, COLOURS[3], "rm")
+        nearest = {"kept": order[kept[order]], "refused": order[~kept[order]][::-1]}
+        for top, (what, places) in zip((30, 130), nearest.items(), strict=True):
             canvas.text(0, top + 9, f"{what}, the nearest to the threshold:", 13, GRAY)
             for column, place in enumerate(places[:12]):
+                said = f"{y[place]} → {answers[place]}" if wrong[place] else f"{y[place]}"
+                colour = COLOURS[3] if wrong[place] else BLACK
                 canvas.digit(66 * column, top + 22, 56, images[place])
-                wrong = answers[place] != y[place]
-                said = f"{y[place]} → {answers[place]}" if wrong else f"{y[place]}"
-                colour = COLOURS[3] if wrong else BLACK
                 canvas.text(66 * column + 28, top + 87, said, 13, colour, "mm")
-        rows = {"kept": kept, "refused": ~kept, "all": np.ones_like(kept)}
-        for line, (what, some) in enumerate(rows.items()):
-            wrong, n = np.count_nonzero(some & (answers != y)), np.count_nonzero(some)
-            share = f" ({session.percent(wrong / n, 2)})" if n else ""
-            canvas.text(450, 290 + 28 * line, what, 15, bold=line == 0)
-            canvas.text(580, 290 + 28 * line, f"{n:,}", 15, anchor="rm")
-            canvas.text(595, 290 + 28 * line, f"with {wrong:,} mistakes{share}", 15)
-        canvas.text(450, 390, "in orange: the true digit → the answer", 13, COLOURS[3])
-        most = max(risk[-1] for _, risk in curves.values())
-        axes = _Axes(canvas, (56, 256, 400, 396), (0.5, 1), (0, most))
-        axes.ticks([0.5, 1], [0, most], session.percent, "coverage: images kept", "risk")
-        for colour, (name, (coverage, risk)) in zip(COLOURS, curves.items(), strict=False):
-            few = np.linspace(len(risk) // 2, len(risk) - 1, 200).astype(int)
-            axes.curve(coverage[few], risk[few], colour, 4 if name == model else 1.5)
-            if name == model and kept.mean() >= 0.5:
-                axes.dot(kept.mean(), mistakes / np.count_nonzero(kept), colour)
+        _refusal(canvas, curves, model, kept, wrong)
         yield (
             canvas.png(),
             f"Below {threshold:g}, {model} may refuse. Two rows of digits: those kept and those "
@@ -106,7 +92,31 @@ def threshold(p, y, images):
             "model": ("model", list(p), next(iter(p))),
         },
         frames,
+        again=False,
     )
+
+
+def _refusal(canvas, curves, model, kept, wrong):
+    """Draw the risk-coverage curves, where a model stands on its own, and what it is in numbers."""
+    most = max(risk[-1] for _, risk in curves.values()) or 1  # nobody errs
+    axes = _Axes(canvas, (56, 256, 400, 396), (0.5, 1), (0, most))
+    axes.ticks([0.5, 1], [0, most], session.percent, "coverage: images kept", "risk")
+    right = 440
+    for colour, (name, (coverage, risk)) in zip(COLOURS, curves.items(), strict=False):
+        own = name == model
+        right = canvas.text(right, 386, name, 14, colour, bold=own) + 20
+        few = np.linspace(len(risk) // 2, len(risk) - 1, 200).astype(int)
+        axes.curve(coverage[few], risk[few], colour, 4 if own else 1.5)
+        if own and kept.mean() >= 0.5:
+            axes.dot(kept.mean(), wrong[kept].mean(), colour)
+    for line, (what, some) in enumerate(
+        {"kept": kept, "refused": ~kept, "all": kept | True}.items()
+    ):
+        n, mistakes = np.count_nonzero(some), np.count_nonzero(wrong[some])
+        share = f" ({session.percent(mistakes / n, 2)})" if n else ""
+        canvas.text(440, 270 + 28 * line, what, 15, bold=line == 0)
+        canvas.text(556, 270 + 28 * line, f"{n:,}", 15, anchor="rm")
+        canvas.text(570, 270 + 28 * line, f"with {mistakes:,} mistakes{share}", 15)
 
 
 def walk(networks, digits, source=6, target=3, *, learning_rate=0.1, max_steps=200, **fixed):
@@ -144,13 +154,12 @@ def walk(networks, digits, source=6, target=3, *, learning_rate=0.1, max_steps=2
         for taken, x in film:
             yield picture.draw(taken, x, look(x))
 
-    rates = sorted({*RATES, float(learning_rate)})
     _show(
         {
             "start": ("start", list(starts), list(starts)[source]),
             "target": ("target class", range(10), target),
             "network": ("network", list(networks), next(iter(networks))),
-            "learning_rate": ("learning rate η", rates, float(learning_rate)),
+            "learning_rate": ("learning rate η", RATES, learning_rate),
             "max_steps": ("steps", range(10, 401, 10), max_steps),
         },
         frames,
@@ -248,7 +257,7 @@ def _film(step, x, target, max_steps, stop_at=None):
 # --- controls
 
 
-def _show(controls, frames):
+def _show(controls, frames, again=True):
     """Show controls with the picture that follows them; else the last picture of their start.
 
     Parameters
@@ -257,11 +266,13 @@ def _show(controls, frames):
         A range becomes a slider, texts a list to choose from, other options a slider of these.
     frames : callable that takes the controls' values by name
         Yields pictures: the bytes of a PNG, and what it shows in words.
+    again : bool
+        Whether there is something to see once more.
     """
     if session.has_controls():
         from IPython.display import display
 
-        display(_Panel(controls, frames).box)
+        display(_Panel(controls, frames, again).box)
     else:
         *_, (png, words) = frames(**{name: value for name, (_, _, value) in controls.items()})
         plotting.show_png(png, words)
@@ -272,20 +283,23 @@ class _Panel:
 
     running = None  # of all panels of the kernel: a cell that runs again ends its first walk
 
-    def __init__(self, controls, frames):
+    def __init__(self, controls, frames, again):
         import ipywidgets as widgets
+        from traitlets import Unicode
 
         self.frames = frames
         self.controls = {name: _control(*about) for name, about in controls.items()}
-        self.picture = widgets.Image(layout={"max_width": "100%", "object_fit": "contain"})
+        # JupyterLab reads a tooltip, which stands in for an alt text, only beside a description
+        image = type("Picture", (widgets.Image,), {"description": Unicode().tag(sync=True)})
+        self.picture = image(layout={"width": f"{WIDTH}px", "max_width": "100%"})
         self.words = widgets.HTML()
-        again = widgets.Button(description="Once more", layout={"margin": "2px 0 2px auto"})
-        again.on_click(self.start)
+        self.again = widgets.Button(description="Once more", layout={"margin": "2px 0 2px auto"})
+        self.again.on_click(self.start)
         for control in self.controls.values():
             control.observe(self.start, "value")
-        columns = "repeat(auto-fit, minmax(250px, 1fr))"
+        columns = "repeat(auto-fit, minmax(330px, 1fr))"
         layout = {"grid_template_columns": columns, "max_width": f"{WIDTH}px"}
-        grid = widgets.GridBox([*self.controls.values(), again], layout=layout)
+        grid = widgets.GridBox([*self.controls.values(), *[self.again] * again], layout=layout)
         self.box = widgets.VBox([grid, self.picture, self.words])
         self.start()
 
@@ -303,7 +317,6 @@ class _Panel:
         try:
             for png, words in self.frames(**settings):
                 with self.picture.hold_sync():
-                    # the title of a picture without alt text is read in its place
                     self.picture.value, self.picture.tooltip = png, words
                 await asyncio.sleep(max(REST, began + SECONDS - time.perf_counter()))
                 began = time.perf_counter()
@@ -320,15 +333,17 @@ def _control(label, options, value):
     how = {
         "description": label,
         "value": value,
-        "style": {"description_width": "125px"},
+        "style": {"description_width": "130px"},
         "layout": {"width": "auto"},
     }
     if isinstance(options, range):
-        low, high = options[0], options[-1]
-        return widgets.IntSlider(min=low, max=high, step=options.step, **how)
-    if isinstance(options[0], str):
+        # a notebook may begin outside of what its slider offers
+        ends = {"min": min(options[0], value), "max": max(options[-1], value)}
+        return widgets.IntSlider(step=options.step, **ends, **how)
+    if isinstance(value, str):
         return widgets.Dropdown(options=options, **how)
-    return widgets.SelectionSlider(options=[(f"{one:g}", one) for one in options], **how)
+    offered = [(f"{one:g}", one) for one in sorted({*options, value})]
+    return widgets.SelectionSlider(options=offered, **how)
 
 
 # --- pictures: not by Matplotlib, which takes longer for one than the steps between two
@@ -432,8 +447,10 @@ class _Canvas:
         self.pen = ImageDraw.Draw(self.sheet)
 
     def text(self, x, y, text, size, colour=BLACK, anchor="lm", bold=False):
+        """Write a line, and return where it ends on the right."""
         font = _font(2 * size, bold)
         self.pen.text((2 * x, 2 * y), text, fill=colour, font=font, anchor=anchor)
+        return x + font.getlength(text) / 2
 
     def line(self, points, colour, width):
         points = [(2 * x, 2 * y) for x, y in points]
