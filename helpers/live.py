@@ -144,26 +144,50 @@ def walk(networks, digits, source=6, target=3, *, learning_rate=0.1, max_steps=2
     --------
     >>> walk({"CNN": cnn, "MLP": mlp}, digits)  # doctest: +SKIP
     """
-    starts = _starts(digits)
-    look = _look(networks)
-
-    def frames(start, target, network, learning_rate, max_steps):
-        step = inversion.one_step(networks[network], learning_rate=learning_rate, **fixed)
-        film = _film(step, starts[start], target, max_steps)
-        picture = _Walk(start, starts[start], target, max_steps, list(networks), network)
-        for taken, x in film:
-            yield picture.draw(taken, x, look(x))
-
     _show(
         {
-            "start": ("start", list(starts), list(starts)[source]),
-            "target": ("target class", range(10), target),
+            **_from_and_to(digits, source, target),
             "network": ("network", list(networks), next(iter(networks))),
             "learning_rate": ("learning rate η", RATES, learning_rate),
             "max_steps": ("steps", range(10, 401, 10), max_steps),
         },
-        frames,
+        frames_of_walk(networks, digits, **fixed),
     )
+
+
+def frames_of_walk(networks, digits, **fixed):
+    """Make the function that draws the pictures of `walk`, one after the other.
+
+    Parameters
+    ----------
+    networks, digits, **fixed :
+        As in `walk`.
+
+    Returns
+    -------
+    callable that takes ``start``, ``target``, ``network``, ``learning_rate`` and ``max_steps``
+        A generator of pairs: the bytes of a PNG, and what it shows in words.
+
+    Raises
+    ------
+    ValueError
+        As in `walk`.
+
+    Examples
+    --------
+    >>> frames = frames_of_walk({"CNN": cnn}, digits)  # doctest: +SKIP
+    >>> for png, words in frames("a real 6", 3, "CNN", 0.1, 200):  # doctest: +SKIP
+    ...     show(png)
+    """
+    starts, look = _starts(digits), _look(networks)
+
+    def frames(start, target, network, learning_rate, max_steps):
+        step = inversion.one_step(networks[network], learning_rate=learning_rate, **fixed)
+        picture = _Walk(start, starts[start], target, max_steps, list(networks), network)
+        for taken, x in _film(step, starts[start], target, max_steps):
+            yield picture.draw(taken, x, look(x))
+
+    return frames
 
 
 def votes(index, networks, digits, source=6, target=3, *, k=10, mask=0.5, max_steps=40, **fixed):
@@ -197,9 +221,8 @@ def votes(index, networks, digits, source=6, target=3, *, k=10, mask=0.5, max_st
 
     def frames(start, target, update, k, mask):
         step = neighbours.one_step(index, k=k, mask=mask, fallback=UPDATES[update], **fixed)
-        film = _film(step, starts[start], target, max_steps, stop_at)
         picture = _Walk(start, starts[start], target, max_steps, names, "k-NN")
-        for taken, x in film:
+        for taken, x in _film(step, starts[start], target, max_steps, stop_at):
             own = neighbours.pseudo_probability(index, x, k)
             near = index.search(x, min(k, 12))[1][0]
             p = np.concatenate([own, look(x)])
@@ -207,8 +230,7 @@ def votes(index, networks, digits, source=6, target=3, *, k=10, mask=0.5, max_st
 
     _show(
         {
-            "start": ("start", list(starts), list(starts)[source]),
-            "target": ("target class", range(10), target),
+            **_from_and_to(digits, source, target),
             "update": ("update", list(UPDATES), list(UPDATES)[1]),
             "k": ("neighbours k", range(1, 51), k),
             "mask": ("mask: may change", [part / 20 for part in range(1, 21)], mask),
@@ -227,6 +249,15 @@ def _starts(digits):
     return starts | {
         "noise": inversion.noise(1, 0, shape),
         "near black": inversion.near_black(1, 0, shape),
+    }
+
+
+def _from_and_to(digits, source, target):
+    """Return the controls that every walk has."""
+    starts = list(_starts(digits))
+    return {
+        "start": ("start", starts, starts[validation.whole_number(source, "source", 0, 9)]),
+        "target": ("target class", range(10), validation.whole_number(target, "target", 0, 9)),
     }
 
 

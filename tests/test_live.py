@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -97,8 +96,7 @@ def close(image, other):
 # --- where nobody can move anything
 
 
-def test_without_controls_a_cell_shows_the_end_of_one_walk(monkeypatch, networks, digits, shown):
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # as if it were missing
+def test_without_controls_a_cell_shows_the_end_of_one_walk(networks, digits, shown):
     steps = {"learning_rate": 0.3, "max_steps": 30, "blur_every": 4, "decay": 0.01}
     live.walk(networks, digits, source=4, target=7, **steps)
     [(png, words)] = shown
@@ -151,6 +149,8 @@ def test_a_threshold_keeps_the_images_that_reach_it(digits, shown, written):
 def test_digits_must_be_one_of_each_class(networks, digits):
     with pytest.raises(ValueError, match="digits must be ten images, one of each class, not 9"):
         live.walk(networks, digits[:9])
+    with pytest.raises(ValueError, match="target must be a whole number, from 0 to 9, not 10"):
+        live.walk(networks, digits, target=10)
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,16 @@ def test_a_program_that_runs_a_notebook_is_shown_a_picture(monkeypatch):
     for variable in ("COURSE_RUN", "PYTEST_CURRENT_TEST"):
         monkeypatch.delenv(variable, raising=False)
     code = (
-        "import numpy as np\nfrom helpers import live, session\nprint(session.interactive())\n"
+        "import sys\nimport numpy as np\nfrom helpers import session\n"
+        "print(session.interactive(), session.has_controls())\n"
+        "sys.modules['ipywidgets'] = None  # as if it were missing\n"
+        "from helpers import live\n"
         "live.threshold({'CNN': np.eye(2)}, [0, 1], np.zeros((2, 28, 28, 1)))"
     )
     book = new_notebook(cells=[new_code_cell(code)])
     NotebookClient(book, timeout=300, kernel_name="python3").execute()
     *printed, picture = book.cells[0].outputs
-    assert "True" in "".join(output.text for output in printed)
+    assert "True False" in "".join(output.text for output in printed)
     assert {output.name for output in printed} == {"stdout"}
     assert picture.data.keys() == {"image/png", "text/plain"}
     assert picture.metadata["image/png"]["alt"].startswith("Below 0.9, CNN may refuse.")
@@ -275,7 +278,7 @@ def test_one_walk_runs_at_a_time(panel, networks, digits, monkeypatch):
     assert drawn == sorted(drawn, key=lambda one: walks.index(one[0])), "two walks at once"
 
 
-def test_an_error_is_shown_to_the_person_and_ends_with_the_next_move(panel, networks, digits):
+def test_an_error_is_shown_to_the_person(panel, networks, digits):
     async def move():
         seen = panel(live.walk, networks | {"odd": lambda x: 1 / 0}, digits, max_steps=10)
         await end()
