@@ -53,7 +53,7 @@ def threshold(p, y, images):
     --------
     >>> x, y = np.zeros((2, 28, 28, 1)), np.array([0, 1])
     >>> threshold({"CNN": [[0.95, 0.05], [0.6, 0.4]]}, y, x)  # outside of a notebook, this prints
-    {'image/png': b'...', 'text/plain': 'Below 0.9, CNN may refuse. ...'}
+    {'image/png': b'...', 'text/plain': "Below 0.9, CNN may refuse. ..."}
     """
     images = validation.images(images, "images")
     y = validation.labels(y, "y", len(images))
