@@ -338,7 +338,7 @@ def live_walks(dataset):
         pictures[name] = len(list(frames("a real 6", 3, name, 0.1, STEPS)))
 
     seconds = alternate({name: lambda name=name: walk(name) for name in names})
-    yield f"  {STEPS} steps, the target slider moved once, {len(names)} networks look"
+    yield f"  a walk of {STEPS} steps, and {len(names)} networks that judge each picture"
     for name, duration in seconds.items():
         yield f"  {name:<12} {pictures[name] / duration:6.1f} pictures a second, 10 are asked for"
 
