@@ -90,12 +90,61 @@ def invert(
     start = validation.images(start, "start")
     targets = validation.targets(targets, len(start))
     check_settings(max_steps, learning_rate, stop_at, keep_frames, progress)
-    validation.choice(loss, "loss", LOSSES)
-    validation.whole_number(blur_every, "blur_every", 0)
-    decay = validation.number(decay, "decay", low=0, high=1)
+    step = one_step(
+        model,
+        learning_rate=learning_rate,
+        loss=loss,
+        normalize=normalize,
+        blur_every=blur_every,
+        decay=decay,
+    )
     classes = validation.outputs(model, start[:1]).shape[1]
     targets = validation.targets(targets, len(start), classes)
     _check_differentiable(model, tf.constant(start[:1]))
+    return record(
+        step,
+        start,
+        targets,
+        max_steps=max_steps,
+        stop_at=stop_at,
+        keep_frames=keep_frames,
+        progress=progress,
+    )
+
+
+def one_step(model, *, learning_rate=0.1, loss="log", normalize=True, blur_every=0, decay=0.0):
+    """Make the function that takes one step of `invert`, for those who watch each of them.
+
+    Parameters
+    ----------
+    model, learning_rate, loss, normalize, blur_every, decay :
+        As in `invert`.
+
+    Returns
+    -------
+    callable ``(images, targets, number) -> (p, images after the step)``
+        Images are an array of shape (n, h, w, c), targets an int64 array of shape (n,), and number
+        counts the steps from 1. p, of shape (n,), is the target's probability *before* the step.
+        It does not check what it gets.
+
+    Raises
+    ------
+    ValueError
+        For a setting out of its range.
+
+    Examples
+    --------
+    >>> def model(x):  # sees class 1 where an image is bright
+    ...     bright = tf.reduce_mean(x, axis=(1, 2, 3))
+    ...     return tf.stack([1 - bright, bright], axis=1)
+    >>> p, after = one_step(model)(np.zeros((1, 2, 2, 1), np.float32), np.array([1]), 1)
+    >>> p, after.ravel().round(2)
+    (array([0.], dtype=float32), array([0.05, 0.05, 0.05, 0.05], dtype=float32))
+    """
+    learning_rate = validation.number(learning_rate, "learning_rate", above=0, high=1e6)
+    validation.choice(loss, "loss", LOSSES)
+    validation.whole_number(blur_every, "blur_every", 0)
+    decay = validation.number(decay, "decay", low=0, high=1)
     validation.flag(normalize, "normalize")
     # another callable may give something else the next time, where it reads a global name
     compiled = _kept_step if isinstance(model, keras.Model) else _compiled_step
@@ -108,15 +157,7 @@ def invert(
             after = _blur(after)
         return p.numpy(), after.numpy()
 
-    return record(
-        step,
-        start,
-        targets,
-        max_steps=max_steps,
-        stop_at=stop_at,
-        keep_frames=keep_frames,
-        progress=progress,
-    )
+    return step
 
 
 def _check_differentiable(model, image):

@@ -393,23 +393,18 @@ def invert(
     start = validation.images(start, "start", _checked(index).images.shape[1:])
     targets = validation.targets(targets, len(start), index.classes)
     check_settings(max_steps, learning_rate, stop_at, keep_frames, progress)
-    validation.choice(method, "method", METHODS)
-    validation.whole_number(k, "k", 1, len(index) if method == "votes" else None)
-    validation.number(mask, "mask", above=0, high=1)
-    # squared distances are rounded by 0.0001, which a lower temperature would blow up
-    validation.number(temperature, "temperature", low=0.001)
-    validation.flag(fallback, "fallback")
+    step = one_step(
+        index,
+        k=k,
+        method=method,
+        learning_rate=learning_rate,
+        mask=mask,
+        fallback=fallback,
+        temperature=temperature,
+        seed=seed,
+    )
     for target in np.unique(targets):
         index.of_class(target)  # raises if the index holds none
-    rng = np.random.default_rng(validation.seed(seed))
-
-    def step(x, targets, number):
-        if method == "votes":
-            p, direction = _vote(index, x, targets, k, fallback)
-        else:
-            p, direction = _vote_softly(index, x, targets, temperature)
-        change = learning_rate * direction * (rng.random(direction.shape) < mask)
-        return p, np.clip(x - change, 0, 1)
 
     return record(
         step,
@@ -420,6 +415,62 @@ def invert(
         keep_frames=keep_frames,
         progress=progress,
     )
+
+
+def one_step(
+    index: NeighbourIndex,
+    *,
+    k=10,
+    method="votes",
+    learning_rate=0.3,
+    mask=0.5,
+    fallback=True,
+    temperature=10.0,
+    seed=0,
+):
+    """Make the function that takes one step of `invert`, for those who watch each of them.
+
+    Parameters
+    ----------
+    index, k, method, learning_rate, mask, fallback, temperature, seed :
+        As in `invert`.
+
+    Returns
+    -------
+    callable ``(images, targets, number) -> (p, images after the step)``
+        As that of `helpers.inversion.one_step`; each call draws new masks.
+
+    Raises
+    ------
+    ValueError
+        For a setting out of its range.
+
+    Examples
+    --------
+    >>> index = NeighbourIndex(np.linspace(0, 1, 5).reshape(5, 1, 1, 1), np.array([0, 0, 0, 1, 1]))
+    >>> p, after = one_step(index, k=1, mask=1.0)(np.zeros((1, 1, 1, 1)), np.array([1]), 1)
+    >>> p, after.ravel()  # 0.3 of the way to the nearest image of class 1, at 0.75
+    (array([0.], dtype=float32), array([0.225]))
+    """
+    _checked(index)
+    learning_rate = validation.number(learning_rate, "learning_rate", above=0, high=1e6)
+    validation.choice(method, "method", METHODS)
+    validation.whole_number(k, "k", 1, len(index) if method == "votes" else None)
+    validation.number(mask, "mask", above=0, high=1)
+    # squared distances are rounded by 0.0001, which a lower temperature would blow up
+    validation.number(temperature, "temperature", low=0.001)
+    validation.flag(fallback, "fallback")
+    rng = np.random.default_rng(validation.seed(seed))
+
+    def step(x, targets, number):
+        if method == "votes":
+            p, direction = _vote(index, x, targets, k, fallback)
+        else:
+            p, direction = _vote_softly(index, x, targets, temperature)
+        change = learning_rate * direction * (rng.random(direction.shape) < mask)
+        return p, np.clip(x - change, 0, 1)
+
+    return step
 
 
 def _vote(index, x, targets, k, fallback):

@@ -82,7 +82,7 @@ def show(figure, alt, name=None):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     plt.close(figure)
-    _show_png(buffer.getvalue(), alt, name)
+    show_png(buffer.getvalue(), alt, name)
 
 
 def _check_words(alt, name):
@@ -96,7 +96,26 @@ def _check_words(alt, name):
         )
 
 
-def _show_png(png, alt, name):
+def show_png(png, alt, name=None):
+    """Display a finished picture as `show` displays a figure.
+
+    Parameters
+    ----------
+    png : bytes
+    alt, name :
+        As in `show`.
+
+    Raises
+    ------
+    ValueError
+        As `show`, for words that do not fit.
+
+    Examples
+    --------
+    >>> show_png(b"bytes of a PNG", "Nothing at all.")  # outside of a notebook, this prints
+    {'image/png': b'...', 'text/plain': 'Nothing at all.'}
+    """
+    _check_words(alt, name)
     display({"image/png": png, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
     if name is not None:
         file = session.figures_folder() / f"{name}.png"
@@ -530,7 +549,7 @@ def animate(frames, alt, name=None, columns=10, zoom=3, milliseconds=80):
         duration=[milliseconds] * (len(frames) - 1) + [10 * milliseconds],
         loop=0,
     )
-    _show_png(buffer.getvalue(), alt, name)
+    show_png(buffer.getvalue(), alt, name)
 
 
 def _sheet(images, columns):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import importlib.util
 import json
 import operator
 import os
@@ -352,6 +353,22 @@ def in_notebook():
     """
     ipython = sys.modules.get("IPython")
     return hasattr(ipython and ipython.get_ipython(), "kernel")
+
+
+def has_controls():
+    """Whether somebody can move a slider below a cell; False in any notebook that a program runs.
+
+    A program that runs a notebook, as `jupyter nbconvert --execute` does, says with each cell that
+    nobody is there to answer a question: then nobody moves a slider either.
+
+    Examples
+    --------
+    >>> has_controls()
+    False
+    """
+    if not (interactive() and in_notebook() and importlib.util.find_spec("ipywidgets")):
+        return False
+    return bool(getattr(sys.modules["IPython"].get_ipython().kernel, "_allow_stdin", True))
 
 
 def keras_settings_fault():

@@ -29,13 +29,14 @@ def test_bench_prints_ratios_and_says_which_library_is_missing(
     monkeypatch.setattr(bench, "LIBRARIES", libraries)
     main(["bench"])
     printed = capsys.readouterr().out
-    assert printed.startswith("This takes about three minutes …\n")
+    assert printed.startswith("This takes about four minutes …\n")
     assert re.search(r"invert, 100 images +[\d,]+ image-steps/s +\d+\.\d x the eager loop", printed)
     assert re.search(r"beside the bare compiled step: \d+\.\d\d x", printed)
     for queries in ("100 digits", "1 digit", "100 noise images"):
         assert re.search(rf"search +{queries} +\d+\.\d ms +\d+\.\d x scikit-learn", printed)
     for batch in (10, 100):
         assert re.search(rf"batches of {batch} .* scikit-learn +\d+\.\d\d s: +\d+\.\d x", printed)
+    assert len(re.findall(r"\w+ +\d+\.\d pictures a second, 10 are asked for", printed)) == 4
     assert printed.count("absent is not installed and does not take part") == 2
     rows = re.findall(r"(invert, blur_every=8|idle) +[\d,]+ +\d+\.\d x +\d\.\d\d +\d+%", printed)
     assert rows == ["invert, blur_every=8", "idle"] * 2

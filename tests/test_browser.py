@@ -399,6 +399,48 @@ def test_a_presenter_shows_a_copy_where_answers_open_at_a_click(lab, released):
     assert re.findall(rb"/Type /Page\b", pdf)
 
 
+# --- controls below a cell
+
+COUNT = """image => {
+    window.given = 0
+    new MutationObserver(() => given++).observe(image, {attributeFilter: ['src']})
+}"""
+
+
+def test_a_room_moves_the_target_and_sees_the_picture_change(lab, released):
+    course = lab(released("05"))
+    course.open("05_cnn_inversion.ipynb")
+    for text in ("helpers.setup()", "def naive_walk", "beginnings = {", "longer = {"):
+        course.run(course.place(text))
+    shown = course.run(course.place("live.walk("))
+    said = shown.locator("[role=status]")
+    said.wait_for()
+    assert "A real 6 on its way to 3 through CNN" in said.inner_text()
+    picture = shown.get_by_role("img", name="A real 6 on its way to 3 through CNN")
+    picture.scroll_into_view_if_needed()
+    course.picture("live_first")
+    before = picture.screenshot()
+    picture.evaluate(COUNT)
+
+    slider = shown.locator(".widget-inline-hbox", has_text="target class").get_by_role("slider")
+    slider.focus()
+    course.page.keyboard.press("ArrowRight")
+    course.page.wait_for_function("given > 2")  # in the middle of a walk
+    course.page.keyboard.press("ArrowRight")
+    picture = shown.get_by_role("img", name="A real 6 on its way to 5 through CNN")
+    picture.wait_for()
+    course.page.wait_for_function("given > 20")
+    course.picture("live_walking")
+    shown.locator("[role=status]", has_text="on its way to 5").wait_for()
+    assert picture.screenshot() != before
+    shown.get_by_label("network").select_option("MLP")
+    shown.get_by_role("img", name="A real 6 on its way to 5 through MLP").wait_for()
+    shown.locator("[role=status]", has_text="through MLP").wait_for()
+    course.picture("live_last")
+    assert course.page.locator(RED).count() == 0
+    assert shown.get_by_role("alert").count() == 0
+
+
 # --- the page of `explore`
 
 SEVEN = [(0.28, 0.2), (0.72, 0.2), (0.45, 0.8)]  # shares of the pad, across and down

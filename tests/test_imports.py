@@ -43,6 +43,15 @@ ROOMS = {
     ],
     "counterfactuals": ["backend", "validation", "inversion", "models", "realism"],
     "explore": ["session", "validation", "data", "checkpoints", "models", "neighbours"],
+    "live": [
+        "session",
+        "backend",
+        "validation",
+        "plotting",
+        "inversion",
+        "neighbours",
+        "confidence",
+    ],
 }
 # The rooms on the top floor take what they need from the others.
 ROOMS["chapters"] = sorted(set(ROOMS) - {"__init__"})

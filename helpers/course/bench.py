@@ -1,4 +1,4 @@
-"""Measure how fast inversion, neighbour search, learning of Boltzmann machines and grading are.
+"""Measure how fast inversion, neighbour search, Boltzmann machines, controls and grading are.
 
 Each stands beside the plain ways to do it, or beside a library that does the same.
 
@@ -35,7 +35,7 @@ def add_parser(commands):
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("inversion", "search", "boltzmann", "grading"),
+        choices=("inversion", "search", "boltzmann", "live", "grading"),
         help="default: all but grading",
     )
     parser.add_argument("--students", type=int, default=200, help="of a class to grade")
@@ -49,9 +49,10 @@ def main(arguments):
         for line in bench_grading.grading(arguments.students, arguments.jobs):
             print(line, flush=True)
         return
-    print(f"This takes about {'one minute' if arguments.what else 'three minutes'} …", flush=True)
+    print(f"This takes about {'one minute' if arguments.what else 'four minutes'} …", flush=True)
     dataset = data.load("mnist")
     parts = {"inversion": (inversion, peers), "search": (search,), "boltzmann": (boltzmann,)}
+    parts["live"] = (live_walks,)
     for name, measures in parts.items():
         if arguments.what in (None, name):
             print(f"\n{name}: median of {REPEATS} alternated repeats")
@@ -320,6 +321,26 @@ def boltzmann(dataset):
             f"  batches of {batch:<4} train {mine:7.2f} s, scikit-learn {other:7.2f} s: "
             f"{other / mine:.1f} x as fast"
         )
+
+
+def live_walks(dataset):
+    """Lines on the pictures that follow the controls of notebooks 05 and 07, without a browser."""
+    from helpers import live, models
+
+    names = ["cnn", "robust", "judge_cnn", "judge_mlp"]
+    networks = {name: models.load_to_invert(name, dataset, 0) for name in names}
+    labels = range(len(dataset.class_names))
+    digits = dataset.x_test[[np.flatnonzero(dataset.y_test == label)[0] for label in labels]]
+    frames = live.frames_of_walk(networks, digits)
+    pictures = dict.fromkeys(names, 0)
+
+    def walk(name):
+        pictures[name] = len(list(frames("a real 6", 3, name, 0.1, STEPS)))
+
+    seconds = alternate({name: lambda name=name: walk(name) for name in names})
+    yield f"  a walk of {STEPS} steps, and {len(names)} networks that judge each picture"
+    for name, duration in seconds.items():
+        yield f"  {name:<12} {pictures[name] / duration:6.1f} pictures a second, 10 are asked for"
 
 
 def alternate(contenders):
