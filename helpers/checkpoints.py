@@ -269,7 +269,7 @@ def load_arrays(name):
     FileNotFoundError
         If there is no such model.
     RuntimeError
-        If the arrays are not those of the card.
+        If a file is damaged, or the arrays are not those of the card.
 
     Examples
     --------
@@ -277,10 +277,16 @@ def load_arrays(name):
     (784, 500)
     """
     file = PRETRAINED / f"{name}.npz"
-    card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-    with np.load(file) as stored:
-        arrays = [stored[key].astype(np.float32) for key in stored.files]
-    if digest(arrays) != card["sha256"]:
+    try:
+        card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        with np.load(file) as stored:
+            arrays = [stored[key].astype(np.float32) for key in stored.files]
+        fits = digest(arrays) == card["sha256"]
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # zipfile, zlib, NumPy and json raise many kinds
+        raise RuntimeError(f"{file.name} or its card is damaged: get both again") from error
+    if not fits:
         raise RuntimeError(f"{file.name} does not hold the arrays of its card: get it again")
     return arrays, card
 
@@ -298,17 +304,25 @@ def ship_arrays(name, arrays, card):
 
     Raises
     ------
+    ValueError
+        For numbers beyond 65,504, which half precision does not hold.
     OSError
         If the disk is full or read-only; what was there before stays.
     """
-    half = [np.asarray(array, np.float16) for array in arrays]
+    with np.errstate(over="ignore"):
+        half = [np.asarray(array, np.float16) for array in arrays]
+    if not all(np.isfinite(array).all() for array in half):
+        raise ValueError(f"the arrays of {name} must be finite in half precision, up to 65,504")
     versions = {package: metadata.version(package) for package in ("tensorflow", "keras", "numpy")}
     card = {**card, "versions": versions, "sha256": digest([a.astype(np.float32) for a in half])}
-    file = PRETRAINED / f"{name}.npz"
-    written = file.with_name(f"{os.getpid()}-{file.name}")
+    text = json.dumps(card, indent=1) + "\n"
+    files = [PRETRAINED / f"{name}.npz", PRETRAINED / f"{name}.json"]
+    written = [file.with_name(f"{os.getpid()}-{file.name}") for file in files]
     try:
-        np.savez_compressed(written, **{f"{i:02}": array for i, array in enumerate(half)})
-        os.replace(written, file)
+        np.savez_compressed(written[0], **{f"{i:02}": array for i, array in enumerate(half)})
+        written[1].write_text(text, encoding="utf-8")
+        for one, file in zip(written, files, strict=True):
+            os.replace(one, file)
     finally:
-        written.unlink(missing_ok=True)
-    file.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        for one in written:
+            one.unlink(missing_ok=True)

@@ -53,8 +53,10 @@ def threshold(p, y, images):
     --------
     >>> x, y = np.zeros((2, 28, 28, 1)), np.array([0, 1])
     >>> threshold({"CNN": [[0.95, 0.05], [0.6, 0.4]]}, y, x)  # outside of a notebook, this prints
-    {'image/png': b'...', 'text/plain': "Below 0.9, CNN may refuse. ..."}
+    {'image/png': b'...', 'text/plain': 'Below 0.9, CNN may refuse. ...'}
     """
+    if not p:
+        raise ValueError("p must name one model or more, not {}")
     images = validation.images(images, "images")
     y = validation.labels(y, "y", len(images))
     curves = {name: confidence.risk_coverage(one, y) for name, one in p.items()}
@@ -66,9 +68,8 @@ def threshold(p, y, images):
         order = np.argsort(m, kind="stable")
         canvas = _Canvas(420)
         share, mistakes = session.percent(kept.mean(), 1), np.count_nonzero(kept & wrong)
-        canvas.text(
-            0, 12, f"Keeping {share} of the images, {model} makes {mistakes:,} mistakes", 17
-        )
+        title = f"Keeping {share} of the images, {model} makes {_mistakes(mistakes)}"
+        canvas.text(0, 12, title, 17)
         canvas.text(782, 39, "in orange: the true digit → the answer", 13, COLOURS[3], "rm")
         nearest = {"kept": order[kept[order]], "refused": order[~kept[order]][::-1]}
         for top, (what, places) in zip((30, 130), nearest.items(), strict=True):
@@ -81,9 +82,9 @@ def threshold(p, y, images):
         _refusal(canvas, curves, model, kept, wrong)
         yield (
             canvas.png(),
-            f"Below {threshold:g}, {model} may refuse. Two rows of digits: those kept and those "
-            "refused that are nearest to the threshold, with the wrong answers in orange. Below, "
-            "the share of mistakes against the share kept: a dot on the model's curve.",
+            f"Below {threshold:g}, {model} may refuse. {title}. Two rows of digits: those kept and "
+            "those refused that are nearest to the threshold, with the wrong answers in orange. "
+            "Below, the share of mistakes against the share kept, a curve for each model.",
         )
 
     _show(
@@ -98,7 +99,8 @@ def threshold(p, y, images):
 
 def _refusal(canvas, curves, model, kept, wrong):
     """Draw the risk-coverage curves, where a model stands on its own, and what it is in numbers."""
-    most = max(risk[-1] for _, risk in curves.values()) or 1  # nobody errs
+    # of the half that is drawn; 1 where nobody errs
+    most = max(risk[len(risk) // 2 :].max() for _, risk in curves.values()) or 1
     axes = _Axes(canvas, (56, 256, 400, 396), (0.5, 1), (0, most))
     axes.ticks([0.5, 1], [0, most], session.percent, "coverage: images kept", "risk")
     right = 440
@@ -116,7 +118,11 @@ def _refusal(canvas, curves, model, kept, wrong):
         share = f" ({session.percent(mistakes / n, 2)})" if n else ""
         canvas.text(440, 270 + 28 * line, what, 15, bold=line == 0)
         canvas.text(556, 270 + 28 * line, f"{n:,}", 15, anchor="rm")
-        canvas.text(570, 270 + 28 * line, f"with {mistakes:,} mistakes{share}", 15)
+        canvas.text(570, 270 + 28 * line, f"with {_mistakes(mistakes)}{share}", 15)
+
+
+def _mistakes(n):
+    return f"{n:,} mistake{'' if n == 1 else 's'}"
 
 
 def walk(networks, digits, source=6, target=3, *, learning_rate=0.1, max_steps=200, **fixed):
@@ -144,6 +150,10 @@ def walk(networks, digits, source=6, target=3, *, learning_rate=0.1, max_steps=2
     --------
     >>> walk({"CNN": cnn, "MLP": mlp}, digits)  # doctest: +SKIP
     """
+    max_steps = validation.whole_number(max_steps, "max_steps", 1)
+    frames = frames_of_walk(networks, digits, **fixed)
+    # wrong settings are refused before anything is shown
+    inversion.one_step(next(iter(networks.values())), learning_rate=learning_rate, **fixed)
     _show(
         {
             **_from_and_to(digits, source, target),
@@ -151,7 +161,7 @@ def walk(networks, digits, source=6, target=3, *, learning_rate=0.1, max_steps=2
             "learning_rate": ("learning rate η", RATES, learning_rate),
             "max_steps": ("steps", range(10, 401, 10), max_steps),
         },
-        frames_of_walk(networks, digits, **fixed),
+        frames,
     )
 
 
@@ -190,7 +200,19 @@ def frames_of_walk(networks, digits, **fixed):
     return frames
 
 
-def votes(index, networks, digits, source=6, target=3, *, k=10, mask=0.5, max_steps=40, **fixed):
+def votes(
+    index,
+    networks,
+    digits,
+    source=6,
+    target=3,
+    *,
+    k=10,
+    mask=0.5,
+    max_steps=40,
+    stop_at=0.6,
+    **fixed,
+):
     """Run k-NN backwards while its picture changes, beside the neighbours that it follows.
 
     Parameters
@@ -200,10 +222,10 @@ def votes(index, networks, digits, source=6, target=3, *, k=10, mask=0.5, max_st
         The judges.
     digits, source, target :
         As in `walk`.
-    k, mask, max_steps :
+    k, mask, max_steps, stop_at :
         As in `helpers.neighbours.invert`; k and the mask have controls.
     **fixed
-        ``learning_rate`` and ``stop_at``, as in `helpers.neighbours.invert`.
+        ``learning_rate``, as in `helpers.neighbours.invert`.
 
     Raises
     ------
@@ -216,15 +238,18 @@ def votes(index, networks, digits, source=6, target=3, *, k=10, mask=0.5, max_st
     """
     starts = _starts(digits)
     look = _look(networks)
-    stop_at = fixed.pop("stop_at", 0.6)
+    max_steps = validation.whole_number(max_steps, "max_steps", 1)
+    stop_at = validation.number(stop_at, "stop_at", low=0, high=1)
+    neighbours.one_step(index, k=k, mask=mask, **fixed)
     names = ["k-NN", *networks]
 
     def frames(start, target, update, k, mask):
         step = neighbours.one_step(index, k=k, mask=mask, fallback=UPDATES[update], **fixed)
         picture = _Walk(start, starts[start], target, max_steps, names, "k-NN")
         for taken, x in _film(step, starts[start], target, max_steps, stop_at):
-            own = neighbours.pseudo_probability(index, x, k)
-            near = index.search(x, min(k, 12))[1][0]
+            near = index.search(x, k)[1][0]  # once for the votes and for the pictures
+            own = np.bincount(index.labels[near], minlength=index.classes)[None] / k
+            near = near[:12]
             p = np.concatenate([own, look(x)])
             yield picture.draw(taken, x, p, index.images[near], index.labels[near])
 
@@ -263,6 +288,8 @@ def _from_and_to(digits, source, target):
 
 def _look(networks):
     """Compile the verdicts of all networks on one image: an array (networks, classes)."""
+    if not networks:
+        raise ValueError("networks must name one network or more, not {}")
 
     @tf.function
     def look(x):
@@ -319,6 +346,8 @@ class _Panel:
         from traitlets import Unicode
 
         self.frames = frames
+        # JupyterLab lets controls speak in another thread of the kernel, with a loop of its own
+        self.loop = asyncio.get_running_loop()
         self.controls = {name: _control(*about) for name, about in controls.items()}
         # JupyterLab reads a tooltip, which stands in for an alt text, only beside a description
         image = type("Picture", (widgets.Image,), {"description": Unicode().tag(sync=True)})
@@ -335,10 +364,13 @@ class _Panel:
         self.start()
 
     def start(self, _=None):
-        """Begin anew with the controls as they stand."""
+        """Begin anew with the controls as they stand, in the thread of the cell."""
+        self.loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self):
         if _Panel.running:
             _Panel.running.cancel()
-        _Panel.running = asyncio.get_running_loop().create_task(self.run())
+        _Panel.running = self.loop.create_task(self.run())
 
     async def run(self):
         """Show picture after picture, and leave the kernel time to hear of the controls."""

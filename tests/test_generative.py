@@ -70,6 +70,17 @@ def test_a_larger_beta_makes_the_code_cheaper():
     assert rates[20.0] < rates[0.1] / 2
 
 
+def test_whoever_watches_hears_of_each_epoch():
+    heard = []
+    vae, adam = generative.dense_vae(latent=2, units=8), keras.optimizers.Adam(1e-3)
+
+    def watch(epoch, losses):
+        heard.append((epoch, sorted(losses)))
+
+    generative.train(vae, digits(16), adam, epochs=2, batch_size=8, seed=0, watch=watch)
+    assert heard == [(1, ["distortion", "rate"]), (2, ["distortion", "rate"])]
+
+
 def test_training_depends_on_the_seed_alone_and_refuses_what_is_no_number():
     def last(seed):
         keras.utils.set_random_seed(5)

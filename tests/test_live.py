@@ -74,6 +74,7 @@ def panel(monkeypatch):
 
 async def end():
     """Wait until the walk has ended that runs."""
+    await asyncio.sleep(0)  # until it has begun
     await live._Panel.running
 
 
@@ -133,10 +134,10 @@ def written(monkeypatch):
 def test_a_threshold_keeps_the_images_that_reach_it(digits, shown, written):
     p = np.float32([[0.9, 0.1], [0.1, 0.9], [0.4, 0.6], [0.7, 0.3]])  # 0.9 is less in float32
     live.threshold({"CNN": p}, [0, 0, 1, 1], digits[:4])
-    assert "Keeping 50.0 % of the images, CNN makes 1 mistakes" in written
-    assert [text for text in written if "mistakes (" in text] == [
-        "with 1 mistakes (50.00 %)",
-        "with 1 mistakes (50.00 %)",
+    assert "Keeping 50.0 % of the images, CNN makes 1 mistake" in written
+    assert [text for text in written if "mistake" in text and "(" in text] == [
+        "with 1 mistake (50.00 %)",
+        "with 1 mistake (50.00 %)",
         "with 2 mistakes (50.00 %)",
     ]
     [(png, _)] = shown
@@ -151,6 +152,23 @@ def test_digits_must_be_one_of_each_class(networks, digits):
         live.walk(networks, digits[:9])
     with pytest.raises(ValueError, match="target must be a whole number, from 0 to 9, not 10"):
         live.walk(networks, digits, target=10)
+
+
+@pytest.mark.parametrize("watched", [True, False])
+@pytest.mark.parametrize("wrong", [{"decay": 2}, {"max_steps": 0}, {"learning_rate": -1}])
+def test_wrong_settings_are_refused_before_anything_is_shown(
+    networks, digits, monkeypatch, watched, wrong
+):
+    monkeypatch.setattr(session, "has_controls", lambda: watched)
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+        live.walk(networks, digits, **wrong)
+
+
+def test_somebody_must_be_asked(digits):
+    with pytest.raises(ValueError, match="networks must name one network or more"):
+        live.walk({}, digits)
+    with pytest.raises(ValueError, match="p must name one model or more"):
+        live.threshold({}, np.arange(10), digits)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +232,19 @@ def test_a_moved_slider_changes_picture_and_words(panel, networks, digits):
     asyncio.run(move())
 
 
+def test_a_control_may_speak_in_another_thread(panel, networks, digits):
+    """JupyterLab's do; the walk stays in the thread of the cell, and there is one."""
+
+    async def move():
+        seen = panel(live.walk, networks, digits, max_steps=20)
+        await end()
+        await asyncio.to_thread(setattr, seen.controls["target"], "value", 8)
+        await end()
+        assert "on its way to 8" in seen.words.value
+
+    asyncio.run(move())
+
+
 def test_every_control_is_named_and_has_its_part(panel, networks, digits):
     async def move():
         seen = panel(live.walk, networks, digits, max_steps=20, decay=0.02)
@@ -252,7 +283,7 @@ def test_one_walk_runs_at_a_time(panel, networks, digits, monkeypatch):
     drawn, draw = [], live._Walk.draw
 
     def note(self, taken, *rest):
-        drawn.append((id(self), taken))
+        drawn.append((self, taken))
         return draw(self, taken, *rest)
 
     monkeypatch.setattr(live._Walk, "draw", note)
@@ -290,13 +321,15 @@ def test_an_error_is_shown_to_the_person(panel, networks, digits):
 
 def test_a_threshold_has_nothing_to_see_once_more(panel, digits):
     async def begin():
-        seen = panel(live.threshold, {"CNN": np.eye(4)}, np.arange(4), digits[:4])
+        p = 0.1 + 0.6 * np.eye(4)
+        seen = panel(live.threshold, {"CNN": p}, np.arange(4), digits[:4])
         assert seen.again not in seen.box.children[0].children
         assert [one.description for one in seen.controls.values()] == ["threshold of m(x)", "model"]
         await end()
         first = seen.picture.value
         seen.controls["threshold"].value = 0.5
         await end()
-        assert seen.picture.value != first or "Below 0.5" in seen.words.value
+        assert seen.picture.value != first
+        assert "Below 0.5, CNN may refuse. Keeping 100" in seen.words.value
 
     asyncio.run(begin())

@@ -37,7 +37,10 @@ Read [how to teach](TEACHING.md#the-evening-before), and the [licence](LICENSE).
 |---|---|---|---|
 | [01_a](notebooks/01_a.ipynb) | What is **that**? | 75 min | 1 min |
 """
-LIVE = "<title>Run it</title><h1>Run it</h1><p>near black</p>"
+LIVE = (
+    "<title>Run it</title><h1>Run it</h1><p>near black</p>"
+    '<h2 id="ask"><span class="number">2</span> Ask</h2>'
+)
 STUDENTS = "# The copy\n\n## Handing in\n\nHand it in. {data}\n"
 SOLUTION = "return 3.14159 * radius**2"
 NOTE = "Ask this, and wait."
@@ -179,7 +182,7 @@ def test_the_page_that_runs_networks_backwards_comes_along(small, course, reader
         1,
     ]
     assert (
-        '["explore.html","Run it",[["","Run it","","Run itRun itnear black"]]]'
+        '["explore.html","Run it",[["","Run it","","near black"],["ask","2 Ask","",""]]]'
         in (pages["search.js"])
     )
 

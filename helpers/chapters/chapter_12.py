@@ -257,7 +257,7 @@ def settings():
     better = [(2, 200, n) for n in (1000, 10_000, EVERYTHING)]
     narrow = [(2, width, EVERYTHING) for width in WIDTHS if width < 200]
     wide = (2, WIDTHS[-1], EVERYTHING)
-    larger = [(*LARGER, n) for n in (1000, 10_000, EVERYTHING)]
+    better_machines = [(*LARGER, n) for n in (1000, 10_000, EVERYTHING)]
     others = [(n, 200, 10_000) for n in LAYERS if n not in (2, 5)]
     return [
         [setting(*size, *line) for size in deep for line in LINES + FAIR],
@@ -271,7 +271,7 @@ def settings():
         ],
         [setting(*size, *line) for size in others for line in LINES],
         [setting(*wide, *line) for line in LINES],
-        [setting(*size, *line) for size in larger for line in PERSISTENT],
+        [setting(*size, *line) for size in better_machines for line in PERSISTENT],
         [setting(*deep[1], "gd", start, **LONGER) for start in ("dbn", "random")],
     ]
 
@@ -432,7 +432,7 @@ def larger(labels):
     Examples
     --------
     >>> list(larger(1000))
-    ['gradient descent, better pretrained', 'Adam, better pretrained', 'Adam, small random']
+    ['gradient descent, persistent chains', 'Adam, persistent chains', 'Adam, small random']
     """
     return {
         f"{OPTIMISERS[optimiser]}, {WORDS[start]}": errors(*LARGER, labels, optimiser, start)
@@ -592,7 +592,7 @@ WORDS = {
     "dbn": "pretrained",
     "glorot": "Glorot",
     "relu": "ReLU and He",
-    "persistent": "better pretrained",
+    "persistent": "persistent chains",
 }
 OPTIMISERS = {"gd": "gradient descent", "adam": "Adam"}
 
@@ -748,7 +748,7 @@ def show_groups(groups, title, name=None):
         ax.scatter(errors, [place] * len(errors), color=plotting.COLOURS[0], alpha=0.6)
         ax.scatter(np.mean(errors), place, color=plotting.COLOURS[1], marker="|", s=200)
     ax.set(yticks=range(len(groups)), yticklabels=groups, xlabel="test error (%)")
-    ax.invert_yaxis()
+    ax.set_ylim(len(groups) - 0.5, -0.5)
     if max(map(np.max, groups.values())) > 5 * min(map(np.min, groups.values())):
         ax.set_xscale("log")
         _percent_axis(ax.xaxis)

@@ -12,10 +12,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from helpers import boltzmann, checkpoints, data, generative, models, plotting, session
+from helpers import (
+    boltzmann,
+    checkpoints,
+    data,
+    generative,
+    models,
+    plotting,
+    session,
+    training,
+    validation,
+)
 from helpers.backend import keras
 from helpers.exercises import Exercise, not_nan
-from helpers.training import Recipe
 
 layers = keras.layers
 RNG = np.random.default_rng(0)
@@ -156,7 +165,7 @@ def _build_mlp(shape=models.DIGIT, classes=10):
 
 # not NETWORKS: the command `train` would train them on gray digits
 FEATURES = {
-    name: models.Network(f"drawn_{name}", build, Recipe(epochs, validation=False))
+    name: models.Network(f"drawn_{name}", build, training.Recipe(epochs, validation=False))
     for name, build, epochs in (("cnn", models.ABLATIONS["dense_64"], 4), ("mlp", _build_mlp, 8))
 }
 
@@ -272,6 +281,7 @@ def train(name):
     ----------
     name : key of `TRAININGS`, or of `FEATURES`
     """
+    validation.choice(name, "name", (*FEATURES, *TRAININGS))
     mnist = data.load("mnist", "full")
     drawn, held = in_black_and_white(mnist)
     x, y = mnist.x_train[: len(drawn.x_train)], mnist.y_train
@@ -279,7 +289,8 @@ def train(name):
     began = time.process_time()
     keras.utils.set_random_seed(0)
     if name in FEATURES:
-        model = models.load_or_train(FEATURES[name], drawn, seed=0)
+        model = FEATURES[name].build(models.DIGIT, 10)
+        training.train(model, drawn.x_train, drawn.y_train, FEATURES[name].recipe, seed=0)
         card = {"minutes": (time.process_time() - began) / 60}
         accuracy = models.accuracy(model, held, y[len(x) :])
         card |= {"settings": FEATURES[name].recipe.settings(), "held_out": {"accuracy": accuracy}}
@@ -314,7 +325,7 @@ def _train_gan(name, x, y, held, *, epochs, learning_rate, beta_2, batch_size):
 
     def watch(epoch, losses):
         nonlocal scoring
-        if epoch > 1 and epoch % 4:
+        if 1 < epoch < epochs and epoch % 4:
             return
         now = time.process_time()
         images = generative.binarise(model.draw(len(held), seed=7), seed=3)

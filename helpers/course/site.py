@@ -168,7 +168,7 @@ class Site:
             source = (ROOT / path).read_text(encoding="utf-8")
             parts[path] = self._index(source) if path == "README.md" else self._text(path, source)
         index = [_searchable(self.pages[path], **part) for path, part in parts.items()]
-        index.append(_searchable(EXPLORE, self.live, live))
+        index.append(_searchable(EXPLORE, self.live, live.partition("</h1>")[2]))
         searched = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
         made = {self.pages[path]: self._page(path, parts) for path in parts}
         made |= {EXPLORE: live, "search.js": f"window.searched={searched}\n"}
@@ -316,7 +316,7 @@ class Sections(HTMLParser):
         if tag in ("h2", "h3") and "id" in attributes:
             self.found.append([attributes["id"], "", attributes.get("data-path-of", ""), ""])
             self.part = 1
-        elif tag == "span" and self.part == 1:
+        elif tag == "span" and self.part == 1 and attributes.get("class") != "number":
             self.part = None  # the path, which stands beside the heading
         elif tag == "img":
             self.found[-1][3] += f" {attributes.get('alt', '')} "
