@@ -11,10 +11,12 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
 import matplotlib.font_manager
@@ -163,12 +165,21 @@ def as_a_person(folder, home):
     }
 
 
+def accepts(url):
+    """Say whether a server answers: it writes where it listens before it does."""
+    with contextlib.suppress(OSError):
+        where = urllib.parse.urlsplit(url)
+        socket.create_connection((where.hostname, where.port), timeout=1).close()
+        return True
+    return False
+
+
 def address(server, log):
-    """Wait until a server writes where it listens."""
+    """Wait until a server writes where it listens, and does."""
     late = time.monotonic() + START
     while server.poll() is None and time.monotonic() < late:
         said = log.read_text(encoding="utf-8", errors="replace")
-        if found := LISTENS.search(said):
+        if (found := LISTENS.search(said)) and accepts(found[1]):
             return found[1]
         time.sleep(0.1)
     ended = "did not start in time" if server.poll() is None else "ended"
