@@ -228,20 +228,26 @@ def save(model, path, card):
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(card, indent=1) + "\n"
-    writers = {
-        path: _bare(model).save_weights,
-        card_path(path): lambda file: file.write_text(text, encoding="utf-8"),
-    }
+
+    def write(file):
+        # a full disk says so here, once: h5py would print pages about it
+        file.write_bytes(bytes(_size(model)))
+        _bare(model).save_weights(file)
+
+    try:
+        _write({path: write, card_path(path): lambda file: file.write_text(text, encoding="utf-8")})
+    except (OSError, RuntimeError) as error:  # h5py raises both, with many lines
+        raise OSError(" ".join(str(error).split())) from error
+
+
+def _write(writers):
+    """Write files (path -> what writes it) under temporary names; rename all when all are whole."""
     temporary = {file: file.with_name(f"{os.getpid()}-{file.name}") for file in writers}
     try:
-        # a full disk says so here, once: h5py would print pages about it
-        temporary[path].write_bytes(bytes(_size(model)))
         for file, write in writers.items():
             write(temporary[file])
         for file in writers:
             os.replace(temporary[file], file)
-    except (OSError, RuntimeError) as error:  # h5py raises both, with many lines
-        raise OSError(" ".join(str(error).split())) from error
     finally:
         for file in temporary.values():
             file.unlink(missing_ok=True)
@@ -316,13 +322,10 @@ def ship_arrays(name, arrays, card):
     versions = {package: metadata.version(package) for package in ("tensorflow", "keras", "numpy")}
     card = {**card, "versions": versions, "sha256": digest([a.astype(np.float32) for a in half])}
     text = json.dumps(card, indent=1) + "\n"
-    files = [PRETRAINED / f"{name}.npz", PRETRAINED / f"{name}.json"]
-    written = [file.with_name(f"{os.getpid()}-{file.name}") for file in files]
-    try:
-        np.savez_compressed(written[0], **{f"{i:02}": array for i, array in enumerate(half)})
-        written[1].write_text(text, encoding="utf-8")
-        for one, file in zip(written, files, strict=True):
-            os.replace(one, file)
-    finally:
-        for one in written:
-            one.unlink(missing_ok=True)
+    named = {f"{i:02}": array for i, array in enumerate(half)}
+    _write(
+        {
+            PRETRAINED / f"{name}.npz": lambda file: np.savez_compressed(file, **named),
+            PRETRAINED / f"{name}.json": lambda file: file.write_text(text, encoding="utf-8"),
+        }
+    )

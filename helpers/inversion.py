@@ -8,7 +8,7 @@ import numpy as np
 
 from helpers import validation
 from helpers.backend import keras, tf
-from helpers.trajectory import Inversion, check_settings, record
+from helpers.trajectory import Inversion, check_settings, checked_rate, record
 
 EPSILON = 1e-10
 LOSSES = ("log", "probability")
@@ -89,7 +89,7 @@ def invert(
     """
     start = validation.images(start, "start")
     targets = validation.targets(targets, len(start))
-    check_settings(max_steps, learning_rate, stop_at, keep_frames, progress)
+    check_settings(max_steps, stop_at, keep_frames, progress)
     step = one_step(
         model,
         learning_rate=learning_rate,
@@ -141,7 +141,7 @@ def one_step(model, *, learning_rate=0.1, loss="log", normalize=True, blur_every
     >>> p, after.ravel().round(2)
     (array([0.], dtype=float32), array([0.05, 0.05, 0.05, 0.05], dtype=float32))
     """
-    learning_rate = validation.number(learning_rate, "learning_rate", above=0, high=1e6)
+    learning_rate = checked_rate(learning_rate)
     validation.choice(loss, "loss", LOSSES)
     validation.whole_number(blur_every, "blur_every", 0)
     decay = validation.number(decay, "decay", low=0, high=1)

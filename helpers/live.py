@@ -247,10 +247,8 @@ def votes(
         step = neighbours.one_step(index, k=k, mask=mask, fallback=UPDATES[update], **fixed)
         picture = _Walk(start, starts[start], target, max_steps, names, "k-NN")
         for taken, x in _film(step, starts[start], target, max_steps, stop_at):
-            near = index.search(x, k)[1][0]  # once for the votes and for the pictures
-            own = np.bincount(index.labels[near], minlength=index.classes)[None] / k
-            near = near[:12]
-            p = np.concatenate([own, look(x)])
+            places = index.search(x, k)[1]  # once for the votes and for the pictures
+            p, near = np.concatenate([index.shares(places), look(x)]), places[0, :12]
             yield picture.draw(taken, x, p, index.images[near], index.labels[near])
 
     _show(

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from helpers import session, validation
-from helpers.trajectory import Inversion, check_settings, record
+from helpers.trajectory import Inversion, check_settings, checked_rate, record
 
 METHODS = ("votes", "soft")
 COMPONENTS = 95  # with the length of what they leave out, 96 numbers stand for an image
@@ -64,6 +64,26 @@ class NeighbourIndex:
     def __len__(self):
         """Return the number of images."""
         return len(self.images)
+
+    def shares(self, places):
+        """Return the share of each label among the images at some places.
+
+        Parameters
+        ----------
+        places : int array of shape (n, k), as `search` returns them
+
+        Returns
+        -------
+        float32 array of shape (n, classes)
+
+        Examples
+        --------
+        >>> index = NeighbourIndex(np.zeros((3, 2, 2, 1)), np.array([0, 1, 1]))
+        >>> index.shares(np.array([[0, 2], [1, 2]]))
+        array([[0.5, 0.5],
+               [0. , 1. ]], dtype=float32)
+        """
+        return np.eye(self.classes, dtype=np.float32)[self.labels[places]].mean(axis=1)
 
     def of_class(self, cls):
         """Return the index of one class's images, and their places in this index.
@@ -255,8 +275,7 @@ def pseudo_probability(index: NeighbourIndex, queries, k=10):
     >>> pseudo_probability(index, np.ones((1, 1, 1, 1)), k=4)
     array([[0.5, 0.5]], dtype=float32)
     """
-    votes = _checked(index).labels[index.search(queries, k)[1]]
-    return np.eye(index.classes, dtype=np.float32)[votes].mean(axis=1)
+    return _checked(index).shares(index.search(queries, k)[1])
 
 
 def soft_voter(index: NeighbourIndex, temperature=3.0):
@@ -392,7 +411,7 @@ def invert(
     """
     start = validation.images(start, "start", _checked(index).images.shape[1:])
     targets = validation.targets(targets, len(start), index.classes)
-    check_settings(max_steps, learning_rate, stop_at, keep_frames, progress)
+    check_settings(max_steps, stop_at, keep_frames, progress)
     step = one_step(
         index,
         k=k,
@@ -453,7 +472,7 @@ def one_step(
     (array([0.], dtype=float32), array([0.225]))
     """
     _checked(index)
-    learning_rate = validation.number(learning_rate, "learning_rate", above=0, high=1e6)
+    learning_rate = checked_rate(learning_rate)
     validation.choice(method, "method", METHODS)
     validation.whole_number(k, "k", 1, len(index) if method == "votes" else None)
     validation.number(mask, "mask", above=0, high=1)

@@ -47,18 +47,29 @@ class Inversion:
     seconds: float
 
 
-def check_settings(max_steps, learning_rate, stop_at, keep_frames, progress):
+def checked_rate(learning_rate):
+    """Return the learning rate of an inversion, which is a float above 0.
+
+    Examples
+    --------
+    >>> checked_rate(-1)
+    Traceback (most recent call last):
+    ValueError: learning_rate must be a finite number, more than 0 and at most 1e+06, not -1
+    """
+    # a million is far beyond black and white, and still finite in float32
+    return validation.number(learning_rate, "learning_rate", above=0, high=1e6)
+
+
+def check_settings(max_steps, stop_at, keep_frames, progress):
     """Raise a ValueError unless the settings that both inversions have make sense.
 
     Examples
     --------
-    >>> check_settings(200, 0.1, 1.5, 0, False)
+    >>> check_settings(200, 1.5, 0, False)
     Traceback (most recent call last):
     ValueError: stop_at must be a finite number, more than 0 and at most 1, not 1.5
     """
     validation.whole_number(max_steps, "max_steps", 1)
-    # a million is far beyond black and white, and still finite in float32
-    validation.number(learning_rate, "learning_rate", above=0, high=1e6)
     if stop_at is not None:
         validation.number(stop_at, "stop_at", above=0, high=1)
     if validation.whole_number(keep_frames, "keep_frames", 0, max_steps + 1) == 1:

@@ -239,7 +239,7 @@ LABELS = (100, 1000, 3000, 10_000, 60_000)
 EVERYTHING = LABELS[-1]
 LINES = (("gd", "random"), ("gd", "dbn"), ("adam", "random"), ("adam", "dbn"))
 FAIR = (("gd", "glorot"), ("adam", "relu"))  # better starts
-LARGER = (3, 500)  # layers and units of the networks whose machines were trained better
+LARGER = (3, 500)  # layers and units of the networks whose machines learnt by persistent chains
 PERSISTENT = (("gd", "persistent"), ("adam", "persistent"), ("adam", "random"))
 # other schedules of gradient descent
 LONGER, FASTER = {"rate": 2.0, "longer": 4}, {"rate": 8.0, "longer": 1}
@@ -418,7 +418,7 @@ def schedules(labels):
 
 
 def larger(labels):
-    """Read how the larger networks did, whose machines were trained better.
+    """Read how the larger networks did, whose machines learnt by persistent chains.
 
     Parameters
     ----------

@@ -167,7 +167,10 @@ class Site:
         for path in self.documents:
             source = (ROOT / path).read_text(encoding="utf-8")
             parts[path] = self._index(source) if path == "README.md" else self._text(path, source)
-        index = [_searchable(self.pages[path], **part) for path, part in parts.items()]
+        index = [
+            _searchable(self.pages[path], part["title"], part["body"])
+            for path, part in parts.items()
+        ]
         index.append(_searchable(EXPLORE, self.live, live.partition("</h1>")[2]))
         searched = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
         made = {self.pages[path]: self._page(path, parts) for path in parts}
@@ -332,7 +335,7 @@ class Sections(HTMLParser):
             self.found[-1][self.part] += data
 
 
-def _searchable(page, title, body, contents=()):
+def _searchable(page, title, body):
     """Return [page, title, [[anchor, heading, path, text], …]] of a page."""
     reader = Sections(title)
     reader.feed(body)

@@ -50,7 +50,7 @@ def page(walk="05"):
     ValueError
         For another walk.
     FileNotFoundError
-        If a network, the sample or the digits, which belong to the repository, are missing.
+        If a network is missing or damaged, or the sample or the digits are missing.
 
     Examples
     --------
